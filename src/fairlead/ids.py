@@ -1,0 +1,68 @@
+"""Ids and the rules for names.
+
+An id is 64 lower-case hex digits, as in Docker; 12 of them are its short form.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from typing import NewType
+
+from fairlead.errors import InvalidArgument
+
+ContainerId = NewType("ContainerId", str)
+NetworkId = NewType("NetworkId", str)
+EndpointId = NewType("EndpointId", str)
+ExecId = NewType("ExecId", str)
+
+# Docker's rule for container, network and volume names (daemon/names/names.go).
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+\Z")
+_HEX_ID = re.compile(r"[0-9a-f]{64}\Z")
+
+
+def new_id() -> str:
+    """64 random hex digits, never all decimal in the first 12 (Docker avoids those: they look like numbers)."""
+    while True:
+        fresh = secrets.token_hex(32)
+        if not fresh[:12].isdecimal():
+            return fresh
+
+
+def short(identifier: str) -> str:
+    """The first 12 digits."""
+    return identifier[:12]
+
+
+def is_full_id(text: str) -> bool:
+    return _HEX_ID.match(text) is not None
+
+
+def check_container_name(name: str) -> str:
+    """The name without a leading slash; raises InvalidArgument in Docker's words."""
+    bare = name.removeprefix("/")
+    if _NAME.match(bare) is None:
+        raise InvalidArgument(
+            f"Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed",
+        )
+    return bare
+
+
+def check_volume_name(name: str) -> str:
+    if _NAME.match(name) is None:
+        raise InvalidArgument(
+            f'create {name}: "{name}" includes invalid characters for a local volume name, '
+            "only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed. If you intended to pass a host directory, use absolute path",
+        )
+    return name
+
+
+def check_network_name(name: str) -> str:
+    """Docker refuses only empty names and control characters in practice; we refuse what cannot be a DNS suffix too."""
+    if not name.strip():
+        raise InvalidArgument("invalid name: name is empty")
+    if _NAME.match(name) is None and not (len(name) == 1 and name.isalnum()):
+        raise InvalidArgument(
+            f"invalid network name {name!r}: only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed",
+        )
+    return name

@@ -1,0 +1,78 @@
+"""Networks: what was asked (NetworkSpec) and what was decided (Network)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from fairlead.ids import NetworkId
+from fairlead.model.address import Ip, Prefix
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IpamConfig:
+    """One subnet as asked; everything may be left out. ``aux`` are names of addresses never given to containers."""
+
+    subnet: Prefix | None = None
+    ip_range: Prefix | None = None
+    gateway: Ip | None = None
+    aux: Mapping[str, Ip] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkSpec:
+    """A network as asked for. ``options`` are Docker's ``-o`` options, still text: the driver parses them."""
+
+    name: str
+    driver: str = "bridge"
+    scope: str = "local"
+    enable_ipv4: bool = True
+    enable_ipv6: bool = False
+    ipam_driver: str = "default"
+    ipam_options: Mapping[str, str] = field(default_factory=dict)
+    ipam: tuple[IpamConfig, ...] = ()
+    internal: bool = False
+    attachable: bool = False
+    ingress: bool = False
+    config_only: bool = False
+    config_from: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subnet:
+    """One subnet as decided. ``gateway`` is None where the network has none (macvlan without one, inhibited)."""
+
+    prefix: Prefix
+    gateway: Ip | None = None
+    ip_range: Prefix | None = None
+    aux: Mapping[str, Ip] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """A network as decided and recorded. ``created`` is in nanoseconds since the epoch."""
+
+    id: NetworkId
+    spec: NetworkSpec
+    created: int
+    subnets: tuple[Subnet, ...] = ()
+    bridge: str = ""  # the bridge link's name on the host; "" for drivers without one
+    adopted: bool = False  # the bridge was there before us: never deleted
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    @property
+    def driver(self) -> str:
+        return self.spec.driver
+
+    @property
+    def predefined(self) -> bool:
+        """bridge, host and none exist always and cannot be removed."""
+        return self.spec.name in PREDEFINED
+
+
+PREDEFINED = frozenset({"bridge", "host", "none"})

@@ -1,0 +1,149 @@
+"""Facts: what can be true of the kernel, and the steps that make one set of facts into another.
+
+A ``State`` is the set of facts of one scope: a network on this host, or one container's sandbox. ``slot`` says which
+facts exclude each other: two facts in one slot are the same thing with another value. ``needs`` says which slots must
+be there before a fact can be. ``ns`` is "" for the host's network namespace, else the container id of a sandbox.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from fairlead.model.address import Interface, Ip, Prefix
+
+HOST = ""
+
+# Routes of ours carry this protocol number, so that they are told from everybody else's (rtnetlink(7), rtm_protocol).
+ROUTE_PROTOCOL = 200
+
+
+class LinkKind(StrEnum):
+    BRIDGE = "bridge"
+    VETH = "veth"
+    LOOPBACK = "loopback"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """A network interface.
+
+    A veth pair is one fact on each side; the host's side names its peer (``peer_ns``, ``peer``) and is the one that is
+    added: the kernel makes both ends from one message. ``mac`` "" and ``mtu`` 0 mean whatever the kernel chooses.
+    ``alias`` is our mark on host links: ``<container>/<network>`` on a veth, ``<network name>`` on a bridge.
+    ``isolated`` is bridge-port isolation (ICC off); ``hairpin`` lets a bridge port send back where it came from.
+    """
+
+    ns: str
+    name: str
+    kind: LinkKind
+    mtu: int = 0
+    mac: str = ""
+    master: str = ""
+    alias: str = ""
+    peer_ns: str = ""
+    peer: str = ""
+    peer_mac: str = ""
+    up: bool = True
+    isolated: bool = False
+    hairpin: bool = False
+    adopted: bool = False  # not ours: may be set up and addressed, never added or removed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    ns: str
+    link: str
+    address: Interface
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """A route of ours (protocol 200); ``via`` None means on-link. A default route has prefix 0.0.0.0/0 or ::/0."""
+
+    ns: str
+    prefix: Prefix
+    link: str
+    via: Ip | None = None
+    source: Ip | None = None
+    metric: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sysctl:
+    """``key`` is the path below /proc/sys with slashes (``net/ipv4/conf/br-1/route_localnet``)."""
+
+    ns: str
+    key: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Element:
+    """An element of a set (``value`` "") or map of our nft table on the host; key and value in nft's own text form."""
+
+    container: str  # the set's or map's name
+    key: str
+    value: str = ""
+
+
+Fact = Link | Address | Route | Sysctl | Element
+State = frozenset[Fact]
+Slot = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Add:
+    fact: Fact
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The slot stays, its value changes: ``before`` is what is there now."""
+
+    before: Fact
+    fact: Fact
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    fact: Fact
+
+
+Step = Add | Change | Remove
+
+
+def slot(fact: Fact) -> Slot:
+    """Which thing this is a fact about."""
+    match fact:
+        case Link():
+            return ("link", fact.ns, fact.name)
+        case Address():
+            return ("address", fact.ns, fact.link, str(fact.address))
+        case Route():
+            return ("route", fact.ns, str(fact.prefix), fact.link, str(fact.metric))
+        case Sysctl():
+            return ("sysctl", fact.ns, fact.key)
+        case Element():
+            return ("element", fact.container, fact.key)
+
+
+def needs(fact: Fact) -> Iterator[Slot]:
+    """The slots that must be filled before this fact can be added."""
+    match fact:
+        case Link():
+            if fact.master:
+                yield ("link", fact.ns, fact.master)
+            if fact.kind is LinkKind.VETH and fact.ns != HOST:
+                yield ("link", fact.peer_ns, fact.peer)
+        case Address():
+            yield ("link", fact.ns, fact.link)
+        case Route():
+            yield ("link", fact.ns, fact.link)
+        case Sysctl():
+            parts = fact.key.split("/")
+            if len(parts) == 5 and parts[2] in ("conf", "neigh") and parts[3] not in ("all", "default"):
+                yield ("link", fact.ns, parts[3])
+        case Element():
+            return

@@ -1,0 +1,54 @@
+"""One frozen value with everything the daemon was told at start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Network
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressPool:
+    """A range networks are cut from: ``base`` in pieces of ``size`` prefix bits."""
+
+    base: IPv4Network | IPv6Network
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """dockerd's flags where they mean the same; paths are absolute."""
+
+    data_root: str = "/var/lib/fairlead"
+    exec_root: str = "/run/fairlead"
+    pidfile: str = "/run/fairlead/fairlead.pid"
+    hosts: tuple[str, ...] = ("unix:///run/fairlead/fairlead.sock",)
+    group: str = "fairlead"
+    debug: bool = False
+    log_level: str = "info"
+    labels: tuple[str, ...] = ()
+    bip: IPv4Interface | None = None
+    fixed_cidr: IPv4Network | None = None
+    address_pools: tuple[AddressPool, ...] = ()
+    network_options: dict[str, dict[str, str]] = field(default_factory=dict)
+    mtu: int | None = None
+    dns: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
+    icc: bool = True
+    publish_ip: IPv4Address | IPv6Address | None = None
+    ip_masq: bool = True
+    ip_forward: bool = True
+    insecure_registries: tuple[str, ...] = ()
+    registry_mirrors: tuple[str, ...] = ()
+    tls: bool = False
+    tls_verify: bool = False
+    tls_ca_cert: str = ""
+    tls_cert: str = ""
+    tls_key: str = ""
+    seccomp_profile: str = ""
+    default_runtime: str = "crun"
+    default_ulimits: dict[str, tuple[int, int]] = field(default_factory=dict)
+    log_driver: str = "json-file"
+    log_options: dict[str, str] = field(default_factory=dict)
+    default_shm_size: int = 64 << 20
+    repair_beat: float = 8.0
