@@ -1,0 +1,73 @@
+"""Do something from inside a network namespace, in a thread that enters it and is thrown away."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import socket
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+CLONE_NEWNET = 0x40000000
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def enter(netns: str) -> None:
+    """Moves the calling thread into ``netns`` (a path under /proc or /run/netns) for the rest of its life."""
+    fd = os.open(netns, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if _libc.setns(fd, CLONE_NEWNET):
+            raise OSError(ctypes.get_errno(), "setns", netns)
+    finally:
+        os.close(fd)
+
+
+def run(netns: str, call: Callable[[], T]) -> T:
+    """What ``call`` returns when it runs inside ``netns``; its exception is raised here."""
+    box: list[T] = []
+    failure: list[BaseException] = []
+
+    def body() -> None:
+        try:
+            enter(netns)
+            box.append(call())
+        except BaseException as error:  # noqa: BLE001 - handed to the caller
+            failure.append(error)
+
+    thread = threading.Thread(target=body, name=f"inside {netns}")
+    thread.start()
+    thread.join()
+    if failure:
+        raise failure[0]
+    return box[0]
+
+
+def exchange(address: str, port: int, payload: bytes, timeout: float = 3.0) -> bytes:
+    """All that the TCP server at ``address`` answers to ``payload`` until it closes."""
+    with socket.create_connection((address, port), timeout=timeout) as link:
+        if payload:
+            link.sendall(payload)
+        parts = []
+        while part := link.recv(65536):
+            parts.append(part)
+    return b"".join(parts)
+
+
+def get(address: str, port: int, path: str = "/", timeout: float = 3.0) -> str:
+    """The body of a plain HTTP/1.0 GET; raises OSError where nothing answers."""
+    reply = exchange(address, port, f"GET {path} HTTP/1.0\r\nHost: test\r\n\r\n".encode(), timeout)
+    _, _, body = reply.partition(b"\r\n\r\n")
+    return body.decode()
+
+
+def udp(address: str, port: int, payload: bytes, timeout: float = 2.0) -> bytes:
+    """The first datagram that comes back."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as link:
+        link.settimeout(timeout)
+        link.connect((address, port))
+        link.send(payload)
+        return link.recv(65536)
