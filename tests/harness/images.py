@@ -34,7 +34,9 @@ class Layer:
         self._bytes = io.BytesIO()
         self._tar = tarfile.open(fileobj=self._bytes, mode="w", format=tarfile.GNU_FORMAT)  # noqa: SIM115
 
-    def _add(self, name: str, mode: int, kind: bytes, content: bytes = b"", target: str = "", owner: int = 0) -> None:
+    def _add(
+        self, name: str, mode: int, kind: bytes, *, content: bytes = b"", target: str = "", owner: int = 0
+    ) -> None:
         entry = tarfile.TarInfo(name)
         entry.mode, entry.type, entry.linkname = mode, kind, target
         entry.uid = entry.gid = owner
@@ -42,7 +44,8 @@ class Layer:
         self._tar.addfile(entry, io.BytesIO(content))
 
     def file(self, name: str, content: bytes | str, mode: int = 0o644, owner: int = 0) -> Layer:
-        self._add(name, mode, tarfile.REGTYPE, content.encode() if isinstance(content, str) else content, owner=owner)
+        data = content.encode() if isinstance(content, str) else content
+        self._add(name, mode, tarfile.REGTYPE, content=data, owner=owner)
         return self
 
     def directory(self, name: str, mode: int = 0o755, owner: int = 0) -> Layer:

@@ -13,10 +13,11 @@ import termios
 import time
 from collections.abc import Mapping, Sequence
 from types import TracebackType
+from typing import Self
 
 
 class Terminal:
-    """``with Terminal(["docker", "attach", "c"], env) as screen: screen.type("ls\\n"); screen.expect("bin")``"""
+    """``with Terminal(["docker", "attach", "c"], env) as screen:`` type, then expect."""
 
     def __init__(self, argv: Sequence[str], env: Mapping[str, str], *, rows: int = 24, columns: int = 80) -> None:
         self._master, slave = pty.openpty()
@@ -28,7 +29,7 @@ class Terminal:
         self.seen = ""
         self._read_to = 0
 
-    def __enter__(self) -> Terminal:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
