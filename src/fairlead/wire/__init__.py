@@ -1,0 +1,1 @@
+"""Docker's JSON <-> model, for server and client alike: pure, and the only place where dicts become values."""

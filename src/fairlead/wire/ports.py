@@ -1,0 +1,86 @@
+"""Ports: ``80/tcp`` and PortBindings <-> model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from fairlead.errors import InvalidArgument
+from fairlead.model.container import PortMap
+from fairlead.model.port import ContainerPort, PortBinding, PortRequest, Protocol
+from fairlead.wire.addresses import parse_ip
+
+_PORT = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?\Z")
+_HIGHEST = 65535
+
+
+def parse_port(text: str) -> ContainerPort:
+    """``80``, ``80/tcp``, ``53/udp``; raises InvalidArgument."""
+    number, _, protocol = text.partition("/")
+    low, high = _range(number, text)
+    if low != high or low == 0:
+        raise InvalidArgument(f'invalid port specification: "{text}"')
+    try:
+        return ContainerPort(port=low, protocol=Protocol(protocol.lower() or "tcp"))
+    except ValueError as error:
+        raise InvalidArgument(f'invalid port specification: "{text}"') from error
+
+
+def parse_bindings(bindings: Mapping[str, tuple[PortMap, ...] | None] | None) -> tuple[PortRequest, ...]:
+    """What -p asked for, in the order given."""
+    return tuple(_requests(bindings or {}))
+
+
+def _requests(bindings: Mapping[str, tuple[PortMap, ...] | None]) -> Iterator[PortRequest]:
+    for key, maps in bindings.items():
+        container = parse_port(key)
+        for binding in maps or ():
+            low, high = _range(binding.host_port, binding.host_port) if binding.host_port else (0, 0)
+            host_ip = parse_ip(binding.host_ip.strip("[]"), "host IP address")
+            yield PortRequest(container=container, host_ip=host_ip, low=low, high=high)
+
+
+def _range(text: str, shown: str) -> tuple[int, int]:
+    found = _PORT.match(text)
+    if found is None:
+        raise InvalidArgument(f'invalid port specification: "{shown}"')
+    low, high = int(found[1]), int(found[2] or found[1])
+    if not low <= high <= _HIGHEST:
+        raise InvalidArgument(f'invalid port specification: "{shown}"')
+    return low, high
+
+
+def check_exposed(exposed: Mapping[str, Any] | None) -> None:
+    """Raise InvalidArgument for a key of ExposedPorts that is not a port."""
+    for key in exposed or {}:
+        parse_port(key)
+
+
+def port_map(exposed: Mapping[str, Any] | None, published: tuple[PortBinding, ...]) -> dict[str, Any]:
+    """NetworkSettings.Ports: for each port its host bindings, null where it is only exposed."""
+    ports: dict[str, Any] = {str(parse_port(key)): None for key in exposed or {}}
+    for binding in published:
+        entry = {"HostIp": str(binding.host_ip), "HostPort": str(binding.host_port)}
+        key = str(binding.container)
+        ports[key] = [*(ports.get(key) or ()), entry]
+    return ports
+
+
+def port_list(exposed: Mapping[str, Any] | None, published: tuple[PortBinding, ...]) -> list[dict[str, Any]]:
+    """Ports as a container list shows them."""
+    ports = [
+        {
+            "IP": str(binding.host_ip),
+            "PrivatePort": binding.container.port,
+            "PublicPort": binding.host_port,
+            "Type": str(binding.container.protocol),
+        }
+        for binding in published
+    ]
+    seen = {str(binding.container) for binding in published}
+    for key in exposed or {}:
+        port = parse_port(key)
+        if str(port) not in seen:
+            ports.append({"PrivatePort": port.port, "Type": str(port.protocol)})
+    return ports
