@@ -52,14 +52,32 @@ def _range(text: str, shown: str) -> tuple[int, int]:
 
 
 def check_exposed(exposed: Mapping[str, Any] | None) -> None:
-    """Raise InvalidArgument for a key of ExposedPorts that is not a port."""
+    """Raise InvalidArgument for a key of ExposedPorts that is neither a port nor a range of ports."""
     for key in exposed or {}:
-        parse_port(key)
+        _expanded(key)
+
+
+def exposed_ports(exposed: Mapping[str, Any] | None) -> Iterator[ContainerPort]:
+    """Every port of ExposedPorts, ranges expanded; an image's key that means nothing is passed over."""
+    for key in exposed or {}:
+        try:
+            yield from _expanded(key)
+        except InvalidArgument:
+            continue
+
+
+def _expanded(key: str) -> tuple[ContainerPort, ...]:
+    number, _, protocol = key.partition("/")
+    low, high = _range(number, key)
+    if low == high:
+        return (parse_port(key),)
+    first = parse_port(f"{low}/{protocol}")
+    return tuple(ContainerPort(port=port, protocol=first.protocol) for port in range(low, high + 1))
 
 
 def port_map(exposed: Mapping[str, Any] | None, published: tuple[PortBinding, ...]) -> dict[str, Any]:
     """NetworkSettings.Ports: for each port its host bindings, null where it is only exposed."""
-    ports: dict[str, Any] = {str(parse_port(key)): None for key in exposed or {}}
+    ports: dict[str, Any] = {str(port): None for port in exposed_ports(exposed)}
     for binding in published:
         entry = {"HostIp": str(binding.host_ip), "HostPort": str(binding.host_port)}
         key = str(binding.container)
@@ -69,7 +87,7 @@ def port_map(exposed: Mapping[str, Any] | None, published: tuple[PortBinding, ..
 
 def port_list(exposed: Mapping[str, Any] | None, published: tuple[PortBinding, ...]) -> list[dict[str, Any]]:
     """Ports as a container list shows them."""
-    ports = [
+    ports: list[dict[str, Any]] = [
         {
             "IP": str(binding.host_ip),
             "PrivatePort": binding.container.port,
@@ -79,8 +97,5 @@ def port_list(exposed: Mapping[str, Any] | None, published: tuple[PortBinding, .
         for binding in published
     ]
     seen = {str(binding.container) for binding in published}
-    for key in exposed or {}:
-        port = parse_port(key)
-        if str(port) not in seen:
-            ports.append({"PrivatePort": port.port, "Type": str(port.protocol)})
-    return ports
+    closed = (port for port in exposed_ports(exposed) if str(port) not in seen)
+    return [*ports, *({"PrivatePort": port.port, "Type": str(port.protocol)} for port in closed)]
