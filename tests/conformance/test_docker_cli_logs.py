@@ -1,0 +1,120 @@
+"""`docker logs` in all its forms, and what is kept on disk."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import time
+
+import pytest
+
+from harness.engine import Engine, wait_until
+
+
+@pytest.fixture
+def spoken(engine: Engine) -> Engine:
+    script = "for n in 1 2 3 4 5; do echo out $n; echo err $n >&2; sleep 0.05; done"
+    engine.docker("run", "--name", "c", "busybox", "sh", "-c", script)
+    return engine
+
+
+def test_both_streams(spoken: Engine) -> None:
+    done = spoken.docker("logs", "c")
+    assert done.stdout.splitlines() == [f"out {n}" for n in range(1, 6)]
+    assert done.stderr.splitlines() == [f"err {n}" for n in range(1, 6)]
+
+
+@pytest.mark.parametrize(("tail", "count"), [("0", 0), ("3", 3), ("all", 10), ("100", 10)])
+def test_tail(spoken: Engine, tail: str, count: int) -> None:
+    done = spoken.docker("logs", "--tail", tail, "c")
+    assert len(done.stdout.splitlines()) + len(done.stderr.splitlines()) == count
+
+
+def test_timestamps(spoken: Engine) -> None:
+    for line in spoken.docker("logs", "-t", "c").stdout.splitlines():
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z out \d", line)
+
+
+def test_since_and_until(spoken: Engine) -> None:
+    lines = spoken.docker("logs", "-t", "c").stdout.splitlines()
+    third = lines[2].split()[0]
+    since = spoken.docker("logs", "--since", third, "c").stdout.splitlines()
+    assert since == ["out 3", "out 4", "out 5"]
+    assert spoken.docker("logs", "--until", third, "c").stdout.splitlines() in (
+        ["out 1", "out 2"],
+        ["out 1", "out 2", "out 3"],
+    )
+    assert spoken.docker("logs", "--since", "1h", "c").stdout.splitlines()[0] == "out 1"
+    time.sleep(1)
+    assert spoken.docker("logs", "--since", "1s", "c").stdout == ""
+
+
+def test_follow_ends_with_the_container(engine: Engine) -> None:
+    engine.docker("run", "-d", "--name", "c", "busybox", "sh", "-c", "echo one; sleep 0.7; echo two")
+    assert engine.docker("logs", "-f", "c").stdout.splitlines() == ["one", "two"]
+
+
+def test_follow_goes_on_over_a_restart_of_the_reader(engine: Engine) -> None:
+    engine.docker("run", "-d", "--name", "c", "busybox", "sh", "-c", "for n in $(seq 50); do echo $n; sleep 0.05; done")
+    follower = subprocess.Popen(
+        ["docker", "logs", "-f", "--tail", "0", "c"], env=engine.environment, stdout=subprocess.PIPE, text=True
+    )
+    assert follower.stdout is not None
+    first = int(follower.stdout.readline())
+    seen = [int(line) for line in follower.communicate(timeout=20)[0].splitlines()]
+    assert seen == list(range(first + 1, 51))
+
+
+def test_a_terminals_log_is_raw(engine: Engine) -> None:
+    engine.docker("run", "-dt", "--name", "c", "busybox", "sh", "-c", "echo out; echo err >&2")
+    wait_until(lambda: not engine.inspect("c")["State"]["Running"], "it ended")
+    raw = subprocess.run(["docker", "logs", "c"], env=engine.environment, capture_output=True, check=True)
+    assert (raw.stdout, raw.stderr) == (b"out\r\nerr\r\n", b"")
+
+
+def test_a_line_without_end_and_a_very_long_one(engine: Engine) -> None:
+    script = "printf 'no end'; echo; head -c 100000 /dev/zero | tr '\\0' x; echo; printf last"
+    engine.docker("run", "--name", "c", "busybox", "sh", "-c", script)
+    assert engine.docker("logs", "c").stdout == "no end\n" + "x" * 100000 + "\nlast"
+
+
+def test_details_show_the_asked_labels(engine: Engine) -> None:
+    argv = ["--log-opt", "labels=colour", "--label", "colour=red", "--log-opt", "env=MOOD", "-e", "MOOD=fine"]
+    engine.docker("run", "--name", "c", *argv, "busybox", "echo", "hello")
+    assert engine.docker("logs", "--details", "c").stdout == "MOOD=fine,colour=red hello\n"
+
+
+def test_driver_none_keeps_nothing(engine: Engine) -> None:
+    engine.docker("run", "--name", "c", "--log-driver", "none", "busybox", "echo", "hello")
+    done = engine.docker("logs", "c", check=False)
+    assert done.returncode == 1
+    assert "configured logging driver does not support reading" in done.stderr
+
+
+def test_driver_local(engine: Engine) -> None:
+    engine.docker("run", "--name", "c", "--log-driver", "local", "busybox", "echo", "hello")
+    assert engine.docker("logs", "c").stdout == "hello\n"
+    assert engine.inspect("c")["HostConfig"]["LogConfig"]["Type"] == "local"
+
+
+def test_max_size_and_max_file_bound_the_log(engine: Engine) -> None:
+    options = ["--log-opt", "max-size=20k", "--log-opt", "max-file=3"]
+    script = "for n in $(seq 2500); do echo a line of some forty bytes, number $n; done"
+    engine.docker("run", "--name", "c", *options, "busybox", "sh", "-c", script)
+    lines = engine.docker("logs", "c").stdout.splitlines()
+    assert lines[-1].endswith("number 2500")
+    kept = [int(line.rpartition(" ")[2]) for line in lines]
+    assert kept == list(range(kept[0], 2501))
+    assert kept[0] > 1
+
+
+def test_a_bad_log_option_is_refused(engine: Engine) -> None:
+    done = engine.docker("create", "--log-opt", "colour=red", "busybox", check=False)
+    assert done.returncode == 1
+    assert "unknown log opt 'colour' for json-file log driver" in done.stderr
+
+
+def test_unknown_container(engine: Engine) -> None:
+    done = engine.docker("logs", "nobody", check=False)
+    assert done.returncode == 1
+    assert "No such container: nobody" in done.stderr
