@@ -23,6 +23,10 @@ class Template:
         self._functions = functions
         self._nodes = parse(source, functions)
 
+    def with_functions(self, functions: Mapping[str, GoFunction]) -> Template:
+        """The same text with other functions behind the same names."""
+        return Template(self._source, functions)
+
     def render(self, value: object) -> str:
         """The text for ``value``; raises TemplateError when the template does not fit it."""
         return _Run(self._source, self._functions, value).walk(self._nodes, value)
