@@ -1,0 +1,1 @@
+"""The Engine API: routes, streams and problems. It parses with ``wire``, asks ``engine``, renders with ``wire``."""

@@ -157,10 +157,11 @@ def network_summary(network: Network) -> dict[str, Any]:
     }
 
 
-def network_inspect(view: NetworkView) -> dict[str, Any]:
-    """GET /networks/{id}."""
+def network_inspect(view: NetworkView, *, services: bool = False) -> dict[str, Any]:
+    """GET /networks/{id}; ``services`` (verbose) lists the services of a swarm, of which there are none."""
     containers = {endpoint.container: _attachment(name, endpoint) for name, endpoint in view.endpoints}
-    return network_summary(view.network) | {"Containers": containers}
+    entry = network_summary(view.network) | {"Containers": containers}
+    return entry | {"Services": {}} if services else entry
 
 
 def _ipam_config(network: Network) -> list[dict[str, Any]]:

@@ -1,0 +1,68 @@
+"""Answers: JSON bodies, empty ones, and streams of bytes or JSON objects."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import msgspec
+from aiohttp import HttpVersion11, hdrs, web
+
+import fairlead
+from fairlead.api.disconnect import until_gone
+from fairlead.wire.versions import HIGHEST, render_version
+
+HEADERS: Mapping[str, str] = {
+    "Api-Version": render_version(HIGHEST),
+    "Docker-Experimental": "false",
+    "Ostype": "linux",
+    "Server": f"Fairlead/{fairlead.__version__} (linux)",
+}
+JSON_HEADERS: Mapping[str, str] = {**HEADERS, hdrs.CONTENT_TYPE: "application/json"}
+TAR_HEADERS: Mapping[str, str] = {**HEADERS, hdrs.CONTENT_TYPE: "application/x-tar"}
+
+_encoder = msgspec.json.Encoder()
+
+
+def encode(value: Any) -> bytes:
+    """JSON and a newline, as Go's encoder ends it. File names that are not UTF-8 get U+FFFD, as there."""
+    try:
+        return _encoder.encode(value) + b"\n"
+    except UnicodeEncodeError:
+        text = json.dumps(msgspec.to_builtins(value), ensure_ascii=False, separators=(",", ":"))
+        return text.encode(errors="replace") + b"\n"
+
+
+def answer(value: Any, status: int = 200) -> web.Response:
+    return web.Response(status=status, body=encode(value), headers=JSON_HEADERS)
+
+
+def empty(status: int = 204) -> web.Response:
+    return web.Response(status=status, headers=HEADERS)
+
+
+async def open_stream(request: web.BaseRequest, headers: Mapping[str, str]) -> web.StreamResponse:
+    """A response whose headers are with the client now and whose body comes as it becomes known."""
+    response = web.StreamResponse(headers=headers)
+    if request.version >= HttpVersion11:
+        response.enable_chunked_encoding()
+    else:
+        response.force_close()
+    await response.prepare(request)
+    return response
+
+
+async def stream_bytes(
+    request: web.BaseRequest, blocks: AsyncIterator[bytes], headers: Mapping[str, str]
+) -> web.StreamResponse:
+    """``blocks`` as they come. An error before the first becomes a problem, a later one breaks the connection."""
+    first = await anext(blocks, b"")
+    async with until_gone(request):
+        response = await open_stream(request, headers)
+        if first:
+            await response.write(first)
+        async for block in blocks:
+            await response.write(block)
+        await response.write_eof()
+    return response
