@@ -1,0 +1,1 @@
+"""The hands: network namespaces, rtnetlink, nftables, sysctls, mounts, cgroups, ports, processes."""

@@ -1,0 +1,222 @@
+"""The hands for the host and all sandboxes: steps are applied here, and what there is is observed."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import Iterable, Sequence
+
+from fairlead.errors import KernelError
+from fairlead.ids import ContainerId
+from fairlead.kernel import elements, netns, observe
+from fairlead.kernel.ledger import Ledger
+from fairlead.kernel.netlink import codec
+from fairlead.kernel.netlink.codec import LinkInfo
+from fairlead.kernel.netlink.frames import NetlinkError
+from fairlead.kernel.netns import Namespace
+from fairlead.kernel.nft import Nft
+from fairlead.kernel.reaper import Reaper
+from fairlead.kernel.wiring import Wiring
+from fairlead.model.host import HostFacts
+from fairlead.net.state import (
+    HOST,
+    Add,
+    Address,
+    Change,
+    Element,
+    Fact,
+    Link,
+    LinkKind,
+    Remove,
+    Route,
+    State,
+    Step,
+    Sysctl,
+)
+from fairlead.settings import Settings
+
+
+class Kernel:
+    """Made and opened in the host's network namespace; not for use by several threads at once."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        # libnftables first: its context must be made while descriptors are few.
+        self.nft = Nft()
+        self.host = netns.current()
+        self._reaper = Reaper()
+        self._ledger = Ledger()
+        self._sandboxes: dict[str, Namespace] = {}
+        self._nsids: dict[int, str] = {}
+        self._peers: dict[tuple[int, int, int], tuple[str, str]] = {}
+
+    async def open(self) -> None:
+        """Sweep what a former daemon condemned; make the administrators' table if there is none."""
+        self.nft.ensure_user_table()
+
+    async def close(self) -> None:
+        """Leave everything as it is, but for links that wait to be deleted."""
+        await asyncio.to_thread(self._reaper.close)
+        self.nft.close()
+        self.host.close()
+
+    def add_sandbox(self, container: ContainerId, ns: Namespace) -> None:
+        self._sandboxes[container] = ns
+
+    def drop_sandbox(self, container: ContainerId) -> None:
+        """Its namespace is gone, or no longer our business; the namespace itself is not touched."""
+        self._sandboxes.pop(container, None)
+        self._ledger.forget(container)
+        self._nsids = {nsid: owner for nsid, owner in self._nsids.items() if owner != container}
+        self._peers = {key: peer for key, peer in self._peers.items() if peer[0] != container}
+
+    def sandbox(self, container: ContainerId) -> Namespace | None:
+        return self._sandboxes.get(container)
+
+    def apply(self, steps: Sequence[Step]) -> None:
+        """Make the steps true, in their order; elements that go first, elements that come last, each in one go.
+
+        Raises KernelError at the first refusal. What is true already is success.
+        """
+        elements = [step for step in steps if isinstance(step.fact, Element)]
+        self._apply_elements([step for step in elements if isinstance(step, Remove)])
+        try:
+            self._apply_wiring([step for step in steps if not isinstance(step.fact, Element)])
+        except NetlinkError as error:
+            raise KernelError("speak to", "the kernel", error.errno) from error
+        self._apply_elements([step for step in elements if not isinstance(step, Remove)])
+
+    async def settle(self) -> None:
+        """Wait until every link that was removed is really gone."""
+        await asyncio.to_thread(self._reaper.settle)
+
+    def observe_host(self) -> State:
+        """Our links with their addresses, our routes, the sysctls we set, all elements of our table."""
+        facts: set[Fact] = set()
+        links = self.host.netlink.links()
+        ours = list(observe.host_links(links, self._ledger, self._peer_of))
+        facts.update(observe.scope(HOST, self.host, ours, {link.index: link.name for link in links}, self._ledger))
+        for container, entries in self.nft.elements().items():
+            facts.update(Element(container=container, key=key, value=value) for key, value in entries.items())
+        return frozenset(facts)
+
+    def observe_sandbox(self, container: ContainerId) -> State:
+        """Our links in that sandbox with their addresses, our routes and sysctls there; nothing when it is unknown."""
+        ns = self._sandboxes.get(container)
+        if ns is None:
+            return frozenset()
+        links = ns.netlink.links()
+        ours = list(observe.sandbox_links(container, links, self._far_ends(links), self._ledger))
+        names = {link.index: link.name for link in links}
+        return frozenset(observe.scope(container, ns, ours, names, self._ledger))
+
+    def host_facts(self) -> HostFacts:
+        return observe.host_facts(self.host.netlink)
+
+    def _apply_elements(self, steps: Sequence[Step]) -> None:
+        if steps:
+            elements.apply(self.nft, steps)
+
+    def _apply_wiring(self, steps: Sequence[Step]) -> None:
+        wirings: dict[str, Wiring] = {}
+        try:
+            for step in steps:
+                wiring = self._wiring(wirings, step)
+                if wiring is not None:
+                    _take(wiring, step)
+                    self._enter(step)
+            for wiring in wirings.values():
+                wiring.flush()
+        finally:
+            self._reaper.touch(condemned=any(wiring.condemned for wiring in wirings.values()))
+
+    def _wiring(self, wirings: dict[str, Wiring], step: Step) -> Wiring | None:
+        """The wiring that takes the step, after those have been flushed on which it depends.
+
+        None for a removal from a sandbox that is gone: so is what was in it.
+        """
+        ns_id = _scope_of(step.fact)
+        if ns_id not in wirings:
+            ns = self.host if ns_id == HOST else self._sandboxes.get(ns_id)
+            if ns is None:
+                if isinstance(step, Remove):
+                    return None
+                raise KernelError("find sandbox", ns_id[:12], errno.ENOENT)
+            wirings[ns_id] = Wiring(ns_id, ns, self._sandboxes)
+        self._flush_before(wirings, step, ns_id)
+        return wirings[ns_id]
+
+    def _flush_before(self, wirings: dict[str, Wiring], step: Step, ns_id: str) -> None:
+        """Both ends of a veth pair are made by the host's step, and removed with it: the other end waits for that."""
+        if isinstance(step.fact, Link) and step.fact.kind is LinkKind.VETH:
+            other = wirings.get(step.fact.peer_ns)
+            if other is not None and step.fact.peer_ns != ns_id:
+                other.flush()
+
+    def _enter(self, step: Step) -> None:
+        if isinstance(step, Remove):
+            self._ledger.strike(step.fact)
+        else:
+            self._ledger.enter(step.fact)
+
+    def _peer_of(self, link: LinkInfo) -> tuple[str, str]:
+        """Where a host veth leads: (container, name there); asked of the kernel once per pair."""
+        key = (link.index, link.peer_nsid, link.peer_index)
+        if key not in self._peers:
+            owner = self.container_of(link.peer_nsid)
+            far = self._sandboxes[owner].netlink.link(link.peer_index) if owner else None
+            if far is None:
+                return "", ""
+            self._peers[key] = (owner, far.name)
+        return self._peers[key]
+
+    def container_of(self, nsid: int) -> str:
+        """The sandbox that has that number in the host's namespace; "" for none of ours."""
+        if nsid == codec.NO_NSID:
+            return ""
+        if nsid not in self._nsids:
+            self._number_sandboxes()
+        return self._nsids.get(nsid, "")
+
+    def _number_sandboxes(self) -> None:
+        owners = [owner for owner in self._sandboxes if owner not in self._nsids.values()]
+        requests = [codec.get_nsid(self._sandboxes[owner].fd) for owner in owners]
+        for owner, reply in zip(owners, self.host.netlink.exchange(requests), strict=True):
+            if reply.body is not None and (number := codec.read_nsid(reply.body)) != codec.NO_NSID:
+                self._nsids[number] = owner
+
+    def _far_ends(self, links: Iterable[LinkInfo]) -> dict[int, LinkInfo]:
+        """The host links at the other ends of a sandbox's veths, by their number."""
+        indexes = [link.peer_index for link in links if link.kind == "veth" and link.peer_index]
+        replies = self.host.netlink.exchange([codec.get_link(index) for index in indexes])
+        found = (codec.read_link(reply.body) for reply in replies if reply.body is not None)
+        return {link.index: link for link in found}
+
+
+def _scope_of(fact: Fact) -> str:
+    return HOST if isinstance(fact, Element) else fact.ns
+
+
+def _take(wiring: Wiring, step: Step) -> None:
+    match step:
+        case Add(fact=Link() as link):
+            wiring.add_link(link)
+        case Change(before=Link() as before, fact=Link() as link):
+            wiring.change_link(before, link)
+        case Remove(fact=Link() as link):
+            wiring.remove_link(link)
+        case Remove(fact=Address() as address):
+            wiring.remove_address(address)
+        case Add(fact=Address() as address) | Change(fact=Address() as address):
+            wiring.add_address(address)
+        case Remove(fact=Route() as route):
+            wiring.remove_route(route)
+        case Add(fact=Route() as route):
+            wiring.add_route(route)
+        case Change(fact=Route() as route):
+            wiring.change_route(route)
+        case Add(fact=Sysctl() as value) | Change(fact=Sysctl() as value):
+            wiring.set_sysctl(value)
+        case _:
+            # A sysctl has no absence: what it was before is not known, so it stays.
+            return

@@ -1,0 +1,173 @@
+"""Mounts: bind, overlay with any number of layers, private self-binds, what is mounted where."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from fairlead.errors import KernelError
+from fairlead.kernel import syscalls
+from fairlead.kernel.syscalls import MNT_DETACH, MS_BIND, MS_PRIVATE, MS_REC
+from fairlead.kernel.threads import in_thread
+
+# mount(2) takes one page of options, its terminating NUL included.
+_PAGE = 4096
+_OCTAL = {"\\040": " ", "\\011": "\t", "\\012": "\n", "\\134": "\\"}
+
+
+@dataclass(frozen=True, slots=True)
+class MountEntry:
+    """A line of mountinfo: where it is, what it is; ``shared`` is whether it propagates."""
+
+    target: str
+    kind: str
+    source: str
+    root: str
+    shared: bool
+
+
+def bind(source: str, target: str, *, recursive: bool = True) -> None:
+    _mount("bind", source, target, None, MS_BIND | (MS_REC if recursive else 0))
+
+
+def mount(kind: str, target: str, *, source: str = "", flags: int = 0, options: str = "") -> None:
+    """A new filesystem (tmpfs, proc …) at ``target``; raises KernelError."""
+    _mount("mount", source or kind, target, kind, flags, options=options or None)
+
+
+def make_private(target: str, *, recursive: bool = True) -> None:
+    _mount("make private", None, target, None, MS_PRIVATE | (MS_REC if recursive else 0))
+
+
+def self_bind_private(path: str) -> bool:
+    """Make a directory a mount of its own that propagates nowhere; False where it was one already.
+
+    What is mounted below is then seen by this mount namespace only, even where / is shared (systemd).
+    """
+    fresh = not is_mount(path)
+    if fresh:
+        bind(path, path, recursive=False)
+    make_private(path, recursive=False)
+    return fresh
+
+
+def unmount(target: str) -> None:
+    """Take the topmost mount at ``target`` away, as soon as nobody uses it; nothing there is success."""
+    try:
+        syscalls.umount(target, MNT_DETACH | syscalls.UMOUNT_NOFOLLOW)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOENT):
+            raise KernelError("unmount", target, error.errno or 0) from error
+
+
+def unmount_below(root: str) -> None:
+    """Take away every mount below a directory (not the directory's own), innermost first."""
+    below = [entry.target for entry in entries() if entry.target.startswith(root.rstrip("/") + "/")]
+    for target in reversed(below):
+        with suppress(KernelError):
+            unmount(target)
+
+
+def is_mount(path: str) -> bool:
+    """Whether something is mounted exactly there; tells bind mounts of the same filesystem too."""
+    real = os.path.realpath(path)
+    return any(entry.target == real for entry in entries())
+
+
+def entries() -> list[MountEntry]:
+    """All mounts of this thread's mount namespace, in the order they were made."""
+    with open("/proc/thread-self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        return parse_mountinfo(file)
+
+
+def parse_mountinfo(lines: Iterable[str]) -> list[MountEntry]:
+    return [_entry(line.split(" ")) for line in lines]
+
+
+def _entry(fields: list[str]) -> MountEntry:
+    # id parent major:minor root target options [optional fields …] - type source superoptions
+    dash = fields.index("-", 6)
+    shared = any(field.startswith("shared:") for field in fields[6:dash])
+    kind, source = fields[dash + 1].rstrip("\n"), fields[dash + 2]
+    return MountEntry(_plain(fields[4]), kind, _plain(source), _plain(fields[3]), shared)
+
+
+def _plain(escaped: str) -> str:
+    if "\\" not in escaped:
+        return escaped
+    for code, character in _OCTAL.items():
+        escaped = escaped.replace(code, character)
+    return escaped
+
+
+def mount_overlay(
+    target: str, *, lowers: Sequence[str], upper: str, work: str, options: Sequence[str] = (), flags: int = 0
+) -> None:
+    """Overlay with ``lowers`` (topmost first) under ``upper``; read-only when ``upper`` is "". Raises KernelError.
+
+    When the options exceed mount(2)'s page, layers are given one by one through the new mount interface (Linux 6.8)
+    or by paths relative to their common directory.
+    """
+    writable = [("upperdir", upper), ("workdir", work)] if upper else []
+    rest = [f"{key}={_escaped(path)}" for key, path in writable] + list(options)
+    whole = ",".join([f"lowerdir={':'.join(map(_escaped, lowers))}", *rest])
+    try:
+        if len(os.fsencode(whole)) < _PAGE:
+            syscalls.mount("overlay", target, "overlay", flags, whole)
+        elif not _mount_relative(target, lowers, rest, flags):
+            _mount_one_by_one(target, [*(("lowerdir+", lower) for lower in lowers), *writable], options)
+    except OSError as error:
+        raise KernelError("mount overlay on", target, error.errno or 0) from error
+
+
+def _mount_relative(target: str, lowers: Sequence[str], rest: Sequence[str], flags: int) -> bool:
+    """Mount by paths relative to the layers' common directory; False where even these fill more than a page."""
+    common = os.path.commonpath(lowers)
+    relative = ":".join(_escaped(os.path.relpath(lower, common)) for lower in lowers)
+    text = ",".join([f"lowerdir={relative}", *rest])
+    if len(os.fsencode(text)) >= _PAGE:
+        return False
+
+    def from_common() -> None:
+        syscalls.unshare(syscalls.CLONE_FS)
+        os.chdir(common)
+        syscalls.mount("overlay", target, "overlay", flags, text)
+
+    # The working directory belongs to all threads of a process, except in one that unshared it; a new thread starts
+    # in the mount namespace of the one that made it.
+    in_thread(from_common)
+    return True
+
+
+def _mount_one_by_one(target: str, paths: Sequence[tuple[str, str]], options: Sequence[str]) -> None:
+    """Through the new mount interface, where every value is taken as it is, up to 256 bytes long."""
+    pairs = [option.partition("=")[::2] for option in options]
+    context = syscalls.fsopen("overlay")
+    try:
+        for key, value in [*paths, *pairs]:
+            syscalls.fsconfig_string(context, key, value)
+        syscalls.fsconfig_create(context)
+        tree = syscalls.fsmount(context)
+    finally:
+        os.close(context)
+    try:
+        syscalls.move_mount(tree, target)
+    finally:
+        os.close(tree)
+
+
+def _escaped(path: str) -> str:
+    """To overlayfs ``:`` begins the next layer and ``,`` the next option."""
+    return path.replace("\\", "\\\\").replace(":", "\\:").replace(",", "\\,")
+
+
+def _mount(
+    verb: str, source: str | None, target: str, kind: str | None, flags: int, *, options: str | None = None
+) -> None:
+    try:
+        syscalls.mount(source, target, kind, flags, options)
+    except OSError as error:
+        raise KernelError(verb, target, error.errno or 0) from error

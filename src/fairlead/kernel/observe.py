@@ -1,0 +1,154 @@
+"""What there is: the facts of the host and of sandboxes that are ours, and what else the host has."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from ipaddress import ip_address
+
+from fairlead.kernel import netns, sysctl
+from fairlead.kernel.ledger import Ledger
+from fairlead.kernel.netlink.codec import LinkInfo
+from fairlead.kernel.netlink.connection import Netlink
+from fairlead.kernel.netns import Namespace
+from fairlead.kernel.reaper import CONDEMNED, CONDEMNED_PREFIX
+from fairlead.kernel.wiring import OUR_GROUP
+from fairlead.model.address import Ip, Prefix
+from fairlead.model.host import HostFacts
+from fairlead.net.state import HOST, ROUTE_PROTOCOL, Address, Fact, Link, LinkKind, Route, Sysctl
+
+_OUR_NAMES = re.compile(r"veth[0-9a-f]{7}\Z|br-[0-9a-f]{12}\Z")
+_RESOLV_CONF = "/etc/resolv.conf"
+
+# Peer of a host link: (container, name there), ("", "") where it leads to none of ours.
+PeerOf = Callable[[LinkInfo], tuple[str, str]]
+
+
+def is_ours(link: LinkInfo) -> bool:
+    """Whether a host link bears our mark: the group, or the alias under a name as we give them."""
+    if link.group == CONDEMNED or link.kind not in ("veth", "bridge"):
+        return False
+    return link.group == OUR_GROUP or (bool(link.alias) and _OUR_NAMES.match(link.name) is not None)
+
+
+def host_links(links: Iterable[LinkInfo], ledger: Ledger, peer_of: PeerOf) -> Iterator[Link]:
+    known = list(links)
+    names = {link.index: link.name for link in known}
+    for link in known:
+        asked = ledger.links.get((HOST, link.name))
+        if is_ours(link) or (asked is not None and asked.adopted):
+            peer_ns, peer = peer_of(link) if link.kind == "veth" else ("", "")
+            yield ledger.in_our_terms(_fact(HOST, link, names.get(link.master, ""), peer_ns, peer))
+
+
+def sandbox_links(
+    ns_id: str, links: Iterable[LinkInfo], host: Mapping[int, LinkInfo], ledger: Ledger
+) -> Iterator[Link]:
+    """The veths in a sandbox whose other end is a host link of ours."""
+    for link in links:
+        far = host.get(link.peer_index)
+        paired = far is not None and far.peer_index == link.index and is_ours(far)
+        if link.kind == "veth" and far is not None and paired and not link.name.startswith(CONDEMNED_PREFIX):
+            yield ledger.in_our_terms(_fact(ns_id, link, "", HOST, far.name))
+
+
+def _fact(ns_id: str, link: LinkInfo, master: str, peer_ns: str, peer: str) -> Link:
+    return Link(
+        ns=ns_id,
+        name=link.name,
+        kind=LinkKind(link.kind) if link.kind in ("bridge", "veth") else LinkKind.LOOPBACK,
+        mtu=link.mtu,
+        mac=link.mac,
+        master=master,
+        alias=link.alias,
+        peer_ns=peer_ns,
+        peer=peer,
+        up=link.up,
+        isolated=link.isolated,
+        hairpin=link.hairpin,
+    )
+
+
+def addresses(ns_id: str, netlink: Netlink, names: Mapping[int, str], ledger: Ledger) -> Iterator[Address]:
+    """The addresses that we gave to those links: marked with our protocol (Linux 5.18), or known from the ledger."""
+    for found in netlink.addresses():
+        name = names.get(found.index)
+        if name is None:
+            continue
+        if found.protocol == ROUTE_PROTOCOL or (ns_id, name, found.address) in ledger.addresses:
+            yield Address(ns=ns_id, link=name, address=found.address)
+
+
+def routes(ns_id: str, netlink: Netlink, names: Mapping[int, str]) -> Iterator[Route]:
+    for found in netlink.routes():
+        if found.protocol == ROUTE_PROTOCOL and found.index in names:
+            yield Route(
+                ns=ns_id,
+                prefix=found.prefix,
+                link=names[found.index],
+                via=found.via,
+                source=found.source,
+                metric=found.metric,
+            )
+
+
+def sysctls(ns_id: str, ns: Namespace, ledger: Ledger) -> Iterator[Sysctl]:
+    """The keys that we set and their values now, in the terms in which they were set."""
+    asked = {key: value for (owner, key), value in ledger.sysctls.items() if owner == ns_id}
+    if not asked:
+        return
+    seen = _read_all(asked) if ns_id == HOST else netns.run_in(ns, lambda: _read_all(asked))
+    for key, value in seen.items():
+        same = sysctl.normal(value) == sysctl.normal(asked[key])
+        yield Sysctl(ns=ns_id, key=key, value=asked[key] if same else value)
+
+
+def _read_all(keys: Iterable[str]) -> dict[str, str]:
+    return {key: value for key in keys if (value := sysctl.read(key)) is not None}
+
+
+def scope(
+    ns_id: str, ns: Namespace, links: Iterable[Link], indexes: Mapping[int, str], ledger: Ledger
+) -> Iterator[Fact]:
+    """All facts of a namespace but its firewall, given its links."""
+    ours = {link.name for link in links}
+    yield from links
+    names = {index: name for index, name in indexes.items() if name in ours}
+    yield from addresses(ns_id, ns.netlink, names, ledger)
+    yield from routes(ns_id, ns.netlink, names)
+    yield from sysctls(ns_id, ns, ledger)
+
+
+def host_facts(netlink: Netlink) -> HostFacts:
+    links = [link for link in netlink.links() if not link.name.startswith(CONDEMNED_PREFIX)]
+    mtus = {link.index: link.mtu for link in links}
+    found = [route for route in netlink.routes() if route.unicast]
+    defaults = [mtus[route.index] for route in found if not route.prefix.prefixlen and route.index in mtus]
+    prefixes: set[Prefix] = {route.prefix for route in found if route.prefix.prefixlen}
+    return HostFacts(
+        routes=tuple(sorted(prefixes, key=lambda prefix: (prefix.version, prefix))),
+        links=tuple(link.name for link in links),
+        addresses=tuple(entry.address for entry in netlink.addresses() if entry.index in mtus),
+        default_mtu=defaults[0] if defaults else 1500,
+        ipv6=os.path.exists("/proc/sys/net/ipv6"),
+        nameservers=tuple(nameservers(_resolv_conf())),
+    )
+
+
+def _resolv_conf() -> str:
+    try:
+        with open(_RESOLV_CONF, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+def nameservers(resolv_conf: str) -> Iterator[Ip]:
+    for line in resolv_conf.splitlines():
+        match line.split():
+            case ["nameserver", text, *_]:
+                try:
+                    yield ip_address(text.partition("%")[0])
+                except ValueError:
+                    continue

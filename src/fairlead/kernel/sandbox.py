@@ -1,0 +1,110 @@
+"""Sandboxes: a container's network stack with the sockets of its embedded DNS inside.
+
+All is done by one thread that enters, works and ends: namespace, loopback, sysctls, DNS sockets, redirection.
+"""
+
+from __future__ import annotations
+
+import errno
+import random
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fairlead.errors import KernelError
+from fairlead.kernel import netns, sysctl
+from fairlead.kernel.netlink.connection import NETFILTER, Netlink
+from fairlead.kernel.netlink.frames import NetlinkError
+from fairlead.kernel.netlink.nf import DNS_ADDRESS, dns_redirection
+from fairlead.kernel.netns import Namespace
+from fairlead.kernel.threads import in_thread
+
+# Above the kernel's ephemeral ports, so that no program in the container gets it by chance.
+_DNS_PORTS = range(61_000, 65_536)
+_TRIES = 20
+_BACKLOG = 128
+
+# A fresh container may have the address of a recent one: it announces its MAC as soon as it is up (gratuitous ARP,
+# unsolicited neighbour advertisement), or its neighbours would talk to the old one until their entries age.
+_ANNOUNCE = {"net/ipv4/conf/default/arp_notify": "1", "net/ipv6/conf/default/ndisc_notify": "1"}
+
+
+@dataclass(frozen=True, slots=True)
+class Sandbox:
+    """A namespace and the two DNS sockets inside, both on 127.0.0.11 and the same port, non-blocking, listening."""
+
+    ns: Namespace
+    udp: socket.socket
+    tcp: socket.socket
+
+
+def open_sandbox(name: str, sysctls: Mapping[str, str]) -> Sandbox:
+    """A new sandbox pinned under that name. ``sysctls`` have paths below /proc/sys as keys; raises KernelError."""
+    return in_thread(lambda: _open_here(name, sysctls))
+
+
+def reopen_dns(ns: Namespace) -> tuple[socket.socket, socket.socket]:
+    """New DNS sockets (UDP, TCP) in a sandbox whose former ones are lost; the redirection leads to them."""
+    return netns.run_in(ns, lambda: _open_dns(replace=True))
+
+
+def _open_here(name: str, sysctls: Mapping[str, str]) -> Sandbox:
+    ns = netns.create_here(name)
+    try:
+        _announce()
+        sysctl.write_all(sysctls)
+        return Sandbox(ns, *_open_dns())
+    except BaseException:
+        netns.remove(ns)
+        raise
+
+
+def _announce() -> None:
+    for key, value in _ANNOUNCE.items():
+        if sysctl.read(key) is not None:  # no IPv6 in this kernel
+            sysctl.write(key, value)
+
+
+def _open_dns(*, replace: bool = False) -> tuple[socket.socket, socket.socket]:
+    udp, tcp = _bind_both()
+    try:
+        _redirect(udp.getsockname()[1], replace=replace)
+    except NetlinkError as error:
+        udp.close()
+        tcp.close()
+        raise KernelError("redirect DNS", "to the embedded resolver", error.errno) from error
+    return udp, tcp
+
+
+def _redirect(port: int, *, replace: bool) -> None:
+    connection = Netlink(NETFILTER)
+    try:
+        connection.transact(dns_redirection(port, replace=replace))
+    finally:
+        connection.close()
+
+
+def _bind_both() -> tuple[socket.socket, socket.socket]:
+    for port in random.sample(_DNS_PORTS, _TRIES):
+        udp = _bound(socket.SOCK_DGRAM, port)
+        if udp is None:
+            continue
+        tcp = _bound(socket.SOCK_STREAM, port)
+        if tcp is not None:
+            tcp.listen(_BACKLOG)
+            return udp, tcp
+        udp.close()
+    raise KernelError("bind", f"{DNS_ADDRESS} in the sandbox", errno.EADDRINUSE)
+
+
+def _bound(kind: socket.SocketKind, port: int) -> socket.socket | None:
+    """A socket at the DNS address, None where that port is taken."""
+    fresh = socket.socket(socket.AF_INET, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        fresh.bind((str(DNS_ADDRESS), port))
+    except OSError as error:
+        fresh.close()
+        if error.errno == errno.EADDRINUSE:
+            return None
+        raise KernelError("bind", f"{DNS_ADDRESS}:{port} in the sandbox", error.errno or 0) from error
+    return fresh

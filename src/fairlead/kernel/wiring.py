@@ -1,0 +1,305 @@
+"""Links, addresses and routes of one network namespace: steps in, few batched messages out.
+
+Steps are taken in a legal order and sent when something must be known (a link's number) or at ``flush``. What is asked
+for and there already, or asked away and gone already, is success.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from fairlead.errors import KernelError
+from fairlead.kernel import netns, sysctl
+from fairlead.kernel.netlink import codec
+from fairlead.kernel.netlink.codec import LinkEdit, LinkInfo, RouteEntry, VethEnd
+from fairlead.kernel.netlink.connection import Reply
+from fairlead.kernel.netns import Namespace
+from fairlead.kernel.reaper import condemn
+from fairlead.net.state import HOST, ROUTE_PROTOCOL, Address, Link, LinkKind, Route, Sysctl
+
+# Our mark on host links beside the alias; a link's group has no other use on them.
+OUR_GROUP = 0x0F1EA0
+
+_GONE = frozenset({errno.ENODEV, errno.ENOENT, errno.ESRCH, errno.EADDRNOTAVAIL, errno.ENETUNREACH})
+_THERE = frozenset({errno.EEXIST})
+_NOTHING: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """A message to send; ``verb`` and ``thing`` are for the error, ``fine`` are refusals that mean success."""
+
+    request: bytes
+    verb: str
+    thing: str
+    fine: frozenset[int] = _NOTHING
+    clash: Callable[[], None] | None = None  # what to do on EEXIST, once the batch is through
+
+
+class Wiring:
+    """The hand for one namespace during one application of steps."""
+
+    def __init__(self, ns_id: str, ns: Namespace, sandboxes: Mapping[str, Namespace]) -> None:
+        self.condemned = False
+        self._id = ns_id
+        self._ns = ns
+        self._sandboxes = sandboxes
+        self._pending: list[_Pending] = []
+        self._sysctls: dict[str, str] = {}
+        self._indexes: dict[str, int] = {}
+        self._rising: dict[str, int] = {}  # links that go up once their addresses are there
+
+    def flush(self) -> None:
+        """Do all that was asked so far; raises KernelError of the first refusal."""
+        self._write_sysctls()
+        self._send()
+        self._rise()
+
+    # Adding
+
+    def add_link(self, link: Link) -> None:
+        match link:
+            case Link(adopted=True):
+                self._raise_later(link.name)
+            case Link(kind=LinkKind.BRIDGE):
+                self._new_bridge(link)
+            case Link(kind=LinkKind.VETH) if link.ns == HOST:
+                self._new_veth(link)
+            case _:
+                self._adjust(link)
+
+    def _new_bridge(self, link: Link) -> None:
+        request = codec.new_bridge(link.name, mtu=link.mtu, mac=link.mac, group=OUR_GROUP)
+        self._queue(request, "add link", link.name, clash=lambda: self._check_bridge(link))
+        self._send()
+        edit = LinkEdit(up=link.up, alias=link.alias)
+        self._queue(codec.set_link(link.name, edit), "set up link", link.name)
+
+    def _check_bridge(self, link: Link) -> None:
+        """A bridge of that name is there: take it if it is ours, bearing our group or our alias."""
+        found = self._ns.netlink.link(link.name)
+        if found is None or found.kind != "bridge" or not (found.group == OUR_GROUP or found.alias == link.alias):
+            raise KernelError("add link", link.name, errno.EEXIST)
+        edit = LinkEdit(mtu=link.mtu or None, mac=link.mac or None, group=OUR_GROUP)
+        self._queue(codec.set_link(found.index, edit), "set up link", link.name)
+
+    def _new_veth(self, link: Link) -> None:
+        sandbox = self._sandboxes.get(link.peer_ns)
+        if sandbox is None:
+            raise KernelError("add link", f"{link.name}: no sandbox {link.peer_ns[:12]}", errno.ENOENT)
+        master = self._index(link.master) if link.master else 0
+        near = VethEnd(name=link.name, mac=link.mac, mtu=link.mtu, group=OUR_GROUP, master=master, up=link.up)
+        far = VethEnd(name=link.peer, mac=link.peer_mac, mtu=link.mtu, namespace=sandbox.fd)
+        self._queue(codec.new_veth(near, far), "add link", link.name, clash=lambda: self._check_veth(link, sandbox))
+        self._dress_veth(link)
+
+    def _dress_veth(self, link: Link) -> None:
+        if link.alias:
+            self._queue(codec.set_link(link.name, LinkEdit(alias=link.alias)), "name link", link.name)
+        if link.master and (link.isolated or link.hairpin):
+            self._queue(_port(link), "set up port", link.name)
+
+    def _check_veth(self, link: Link, sandbox: Namespace) -> None:
+        """A link of that name is there: take it if it leads to that sandbox, else make room and try again."""
+        found = self._ns.netlink.link(link.name)
+        if found is None or found.kind != "veth":
+            # The clash was inside the sandbox: somebody there has an interface of that name.
+            raise KernelError("add link", link.peer if found is None else link.name, errno.EEXIST)
+        if self._leads_to(found, sandbox, link.peer):
+            master = self._index(link.master) if link.master else 0
+            edit = LinkEdit(up=link.up, mtu=link.mtu or None, mac=link.mac or None, master=master, group=OUR_GROUP)
+            self._queue(codec.set_link(found.index, edit), "set up link", link.name)
+            self._dress_veth(link)
+            return
+        self._condemn(found)
+        self._send()
+        self._new_veth(link)
+
+    def _leads_to(self, found: LinkInfo, sandbox: Namespace, peer: str) -> bool:
+        far = sandbox.netlink.link(peer)
+        return far is not None and far.index == found.peer_index and far.peer_index == found.index
+
+    def _adjust(self, link: Link) -> None:
+        """A sandbox's end of a veth pair, or the loopback: there already, now brought into shape."""
+        self._send()
+        found = self._ns.netlink.link(link.name)
+        if found is None:
+            raise KernelError("set up link", link.name, errno.ENODEV)
+        self._indexes[link.name] = found.index
+        edit = LinkEdit(
+            mtu=link.mtu if link.mtu not in (0, found.mtu) else None,
+            mac=link.mac if link.mac not in ("", found.mac) else None,
+            up=False if found.up and not link.up else None,
+        )
+        if edit != LinkEdit():
+            self._queue(codec.set_link(found.index, edit), "set up link", link.name)
+        if link.up and not found.up:
+            self._rising[link.name] = found.index
+
+    def add_address(self, fact: Address) -> None:
+        request = codec.new_address(self._index(fact.link), fact.address, ROUTE_PROTOCOL)
+        self._queue(request, "add address", f"{fact.address} to {fact.link}", fine=_THERE)
+
+    def add_route(self, fact: Route) -> None:
+        self._rise()
+        entry = self._entry(fact)
+        thing = f"{fact.prefix} by {fact.via or fact.link}"
+        self._queue(codec.new_route(entry), "add route", thing, clash=lambda: self._replace(fact, entry, thing))
+
+    def _replace(self, fact: Route, entry: RouteEntry, thing: str) -> None:
+        """A route to there exists: ours, another of ours, or (never replaced on the host) a stranger's."""
+        same = [
+            route
+            for route in self._ns.netlink.routes()
+            if (route.prefix, route.metric, route.table) == (fact.prefix, fact.metric, 254) and route.unicast
+        ]
+        if any((route.index, route.via) == (entry.index, fact.via) for route in same):
+            return
+        if self._id == HOST and any(route.protocol != ROUTE_PROTOCOL for route in same):
+            raise KernelError("add route", thing, errno.EEXIST)
+        self._queue(codec.new_route(entry, replace=True), "replace route", thing)
+
+    def set_sysctl(self, fact: Sysctl) -> None:
+        """Written together with its neighbours, once the links that were asked for before are there."""
+        if self._pending:
+            self._send()
+        self._sysctls[fact.key] = fact.value
+
+    # Changing
+
+    def change_link(self, before: Link, link: Link) -> None:
+        if link.adopted or before.adopted:
+            self.add_link(link)
+            return
+        if (before.kind, before.peer_ns, before.peer) != (link.kind, link.peer_ns, link.peer):
+            self.remove_link(before)
+            self._send()
+            self.add_link(link)
+            return
+        self._edit(before, link)
+
+    def _edit(self, before: Link, link: Link) -> None:
+        master = None
+        if link.master != before.master:
+            master = self._index(link.master) if link.master else 0
+        edit = LinkEdit(
+            mtu=link.mtu if link.mtu not in (0, before.mtu) else None,
+            mac=link.mac if link.mac not in ("", before.mac) else None,
+            alias=link.alias if link.alias != before.alias else None,
+            master=master,
+            up=link.up if link.up != before.up else None,
+        )
+        if edit != LinkEdit():
+            self._queue(codec.set_link(self._index(link.name), edit), "change link", link.name)
+        if link.master and (link.isolated, link.hairpin) != (before.isolated, before.hairpin):
+            self._queue(_port(link), "set up port", link.name)
+
+    def change_route(self, fact: Route) -> None:
+        self._rise()
+        self._queue(codec.new_route(self._entry(fact), replace=True), "replace route", str(fact.prefix))
+
+    # Removing
+
+    def remove_link(self, link: Link) -> None:
+        if link.adopted or link.kind is LinkKind.LOOPBACK:
+            return
+        self._send()
+        found = self._ns.netlink.link(link.name)
+        if found is not None:
+            self._condemn(found)
+
+    def _condemn(self, found: LinkInfo) -> None:
+        self._indexes.pop(found.name, None)
+        for request in condemn(found.index, enslaved=found.master != 0):
+            self._queue(request, "remove link", found.name, fine=_GONE)
+        self.condemned = True
+
+    def remove_address(self, fact: Address) -> None:
+        index = self._find(fact.link)
+        if index is not None:
+            thing = f"{fact.address} from {fact.link}"
+            self._queue(codec.delete_address(index, fact.address), "remove address", thing, fine=_GONE)
+
+    def remove_route(self, fact: Route) -> None:
+        if self._find(fact.link) is not None:
+            self._queue(codec.delete_route(self._entry(fact)), "remove route", str(fact.prefix), fine=_GONE)
+
+    # How
+
+    def _entry(self, fact: Route) -> RouteEntry:
+        return RouteEntry(
+            prefix=fact.prefix,
+            index=self._index(fact.link),
+            via=fact.via,
+            source=fact.source,
+            metric=fact.metric,
+            protocol=ROUTE_PROTOCOL,
+        )
+
+    def _index(self, name: str) -> int:
+        index = self._find(name)
+        if index is None:
+            raise KernelError("find link", name, errno.ENODEV)
+        return index
+
+    def _find(self, name: str) -> int | None:
+        if name not in self._indexes:
+            self._send()  # what waits may be what makes it
+            found = self._ns.netlink.link(name)
+            if found is None:
+                return None
+            self._indexes[name] = found.index
+        return self._indexes[name]
+
+    def _raise_later(self, name: str) -> None:
+        self._rising[name] = self._index(name)
+
+    def _rise(self) -> None:
+        """Put links up whose addresses are there: only then does the kernel announce them to the neighbours."""
+        for name, index in self._rising.items():
+            self._queue(codec.set_link(index, LinkEdit(up=True)), "set up link", name)
+        self._rising.clear()
+
+    def _queue(
+        self,
+        request: bytes,
+        verb: str,
+        thing: str,
+        *,
+        fine: frozenset[int] = _NOTHING,
+        clash: Callable[[], None] | None = None,
+    ) -> None:
+        if self._sysctls:
+            self._write_sysctls()
+        self._pending.append(_Pending(request, verb, thing, fine, clash))
+
+    def _send(self) -> None:
+        while self._pending:
+            batch, self._pending = self._pending, []
+            replies = self._ns.netlink.exchange([pending.request for pending in batch])
+            for pending, reply in zip(batch, replies, strict=True):
+                _judge(pending, reply)
+
+    def _write_sysctls(self) -> None:
+        values, self._sysctls = self._sysctls, {}
+        if not values:
+            return
+        if self._id == HOST:
+            sysctl.write_all(values)
+        else:
+            netns.run_in(self._ns, lambda: sysctl.write_all(values))
+
+
+def _judge(pending: _Pending, reply: Reply) -> None:
+    if reply.errno == 0 or reply.errno in pending.fine:
+        return
+    if reply.errno == errno.EEXIST and pending.clash is not None:
+        pending.clash()
+        return
+    raise KernelError(pending.verb, pending.thing, reply.errno)
+
+
+def _port(link: Link) -> bytes:
+    return codec.set_port(link.name, hairpin=link.hairpin, isolated=link.isolated)

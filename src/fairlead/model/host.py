@@ -1,0 +1,24 @@
+"""What the host looks like to somebody who decides: its routes, links and addresses, read once and handed in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fairlead.model.address import Interface, Ip, Prefix
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostFacts:
+    """A snapshot of the host's network namespace.
+
+    ``routes`` are the destinations of all unicast routes in all tables, default routes left out; ``links`` the names
+    of all interfaces; ``default_mtu`` is that of the link with the default route (1500 without one); ``ipv6`` says
+    whether the kernel speaks IPv6 here; ``nameservers`` are those of the host's resolv.conf.
+    """
+
+    routes: tuple[Prefix, ...] = ()
+    links: tuple[str, ...] = ()
+    addresses: tuple[Interface, ...] = ()
+    default_mtu: int = 1500
+    ipv6: bool = True
+    nameservers: tuple[Ip, ...] = ()
