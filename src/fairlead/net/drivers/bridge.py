@@ -1,0 +1,200 @@
+"""The bridge driver: a Linux bridge on the host, and a veth pair from it to each container."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import sha256
+from ipaddress import ip_interface, ip_network
+
+from fairlead import ids
+from fairlead.errors import Forbidden, InvalidArgument
+from fairlead.model.address import Interface, Ip
+from fairlead.model.endpoint import Endpoint
+from fairlead.model.host import HostFacts
+from fairlead.model.network import IpamConfig, Network, NetworkSpec, Subnet
+from fairlead.net import firewall
+from fairlead.net.drivers.options import BridgeOptions, check_options, parse_options
+from fairlead.net.firewall import GatewayMode, Perimeter
+from fairlead.net.state import HOST, Address, Fact, Link, LinkKind, Route, State, Sysctl
+from fairlead.net.world import World
+
+__all__ = [
+    "BridgeOptions",
+    "bridge_name",
+    "check",
+    "endpoint_wants",
+    "network_wants",
+    "parse_options",
+    "sandbox_wants",
+    "wants",
+]
+
+# Docker's names in --aux-address for another host on the bridge that is to be the containers' gateway.
+_OTHER_GATEWAY: Mapping[int, str] = {4: "DefaultGatewayIPv4", 6: "DefaultGatewayIPv6"}
+
+# The kernel shows this metric for IPv6 routes that were added without one.
+_IPV6_METRIC = 1024
+
+_IFALIAS_LONGEST = 255
+
+
+def check(spec: NetworkSpec, host: HostFacts) -> None:
+    """Raise for options and combinations that a bridge network cannot have."""
+    check_options(spec)
+    for version in (4, 6):
+        if sum(_version(config) == version for config in spec.ipam) > 1:
+            raise Forbidden("bridge driver doesn't support multiple subnets")
+    if spec.enable_ipv6 and not host.ipv6:
+        raise InvalidArgument("IPv6 was asked for, but this host's kernel has IPv6 disabled: leave out --ipv6")
+
+
+def _version(config: IpamConfig) -> int | None:
+    return config.subnet.version if config.subnet is not None else None
+
+
+def bridge_name(network: Network) -> str:
+    """As asked for, or ``br-`` and the short id."""
+    return parse_options(network.spec).name or f"br-{ids.short(network.id)}"
+
+
+def perimeter(network: Network, options: BridgeOptions) -> Perimeter:
+    """The network as the firewall sees it."""
+    return Perimeter(
+        bridge=network.bridge or bridge_name(network),
+        prefixes=tuple(subnet.prefix for subnet in network.subnets),
+        modes=(options.mode4, options.mode6),
+        internal=network.spec.internal,
+        icc=options.icc,
+        masquerade=options.masquerade,
+        snat=options.snat,
+        trusted=options.trusted,
+    )
+
+
+def wants(network: Network, endpoints: Sequence[Endpoint], world: World) -> State:
+    """The host's side of the network with these endpoints."""
+    return network_wants(network, world).union(*(endpoint_wants(network, each, world) for each in endpoints))
+
+
+def network_wants(network: Network, world: World) -> State:
+    """The bridge, its gateway addresses, what the kernel must allow, and the firewall's view of it."""
+    options = parse_options(network.spec)
+    border = perimeter(network, options)
+    facts: set[Fact] = {_bridge_link(network, border.bridge, options, world)}
+    facts.update(Address(ns=HOST, link=border.bridge, address=own) for own in _own_addresses(network, options))
+    facts.update(_sysctls(network, border.bridge, world))
+    facts.update(firewall.network_elements(border))
+    return frozenset(facts)
+
+
+def _bridge_link(network: Network, name: str, options: BridgeOptions, world: World) -> Link:
+    if network.adopted:
+        return Link(ns=HOST, name=name, kind=LinkKind.BRIDGE, adopted=True)
+    return Link(
+        ns=HOST,
+        name=name,
+        kind=LinkKind.BRIDGE,
+        mtu=_mtu(options, world),
+        # A bridge otherwise takes its lowest port's MAC, which changes as ports come and go.
+        mac=_stable_mac(network.id),
+        alias=network.name[:_IFALIAS_LONGEST],
+    )
+
+
+def _mtu(options: BridgeOptions, world: World) -> int:
+    return options.mtu or world.settings.mtu or world.host.default_mtu
+
+
+def _stable_mac(identifier: str) -> str:
+    """Locally administered unicast, the same at every start."""
+    digest = sha256(identifier.encode()).digest()
+    return ":".join(f"{byte:02x}" for byte in (digest[0] & 0xFC | 2, *digest[1:6]))
+
+
+def _own_addresses(network: Network, options: BridgeOptions) -> Iterator[Interface]:
+    for subnet in network.subnets:
+        mode = options.mode4 if subnet.prefix.version == 4 else options.mode6
+        inhibited = options.inhibit_ipv4 and subnet.prefix.version == 4
+        if subnet.gateway is not None and mode is not GatewayMode.ISOLATED and not inhibited:
+            yield ip_interface(f"{subnet.gateway}/{subnet.prefix.prefixlen}")
+
+
+def _sysctls(network: Network, bridge: str, world: World) -> Iterator[Sysctl]:
+    versions = {subnet.prefix.version for subnet in network.subnets}
+    if 4 in versions and not network.spec.internal:
+        # For 127.0.0.1 on the host to reach a container; the chain "loopback" keeps everybody else out.
+        yield Sysctl(ns=HOST, key=f"net/ipv4/conf/{bridge}/route_localnet", value="1")
+        if world.settings.ip_forward:
+            yield Sysctl(ns=HOST, key="net/ipv4/ip_forward", value="1")
+    if world.host.ipv6:
+        # Without an IPv6 subnet the bridge needs no link-local address that containers could reach the host by.
+        yield Sysctl(ns=HOST, key=f"net/ipv6/conf/{bridge}/disable_ipv6", value="0" if 6 in versions else "1")
+    if 6 in versions and not network.spec.internal and world.settings.ip_forward:
+        yield Sysctl(ns=HOST, key="net/ipv6/conf/all/forwarding", value="1")
+
+
+def endpoint_wants(network: Network, endpoint: Endpoint, world: World) -> State:
+    """The host's end of the veth pair, and the published ports."""
+    options = parse_options(network.spec)
+    border = perimeter(network, options)
+    return frozenset({_host_link(network, endpoint, options, world), *firewall.endpoint_elements(border, endpoint)})
+
+
+def _host_link(network: Network, endpoint: Endpoint, options: BridgeOptions, world: World) -> Link:
+    who = endpoint.names[0] if endpoint.names else ids.short(endpoint.container)
+    return Link(
+        ns=HOST,
+        name=endpoint.host_ifname,
+        kind=LinkKind.VETH,
+        mtu=_mtu(options, world),
+        master=network.bridge or bridge_name(network),
+        alias=f"{who}/{network.name}"[:_IFALIAS_LONGEST],
+        peer_ns=endpoint.container,
+        peer=endpoint.ifname,
+        peer_mac=endpoint.mac,
+        isolated=not options.icc,
+    )
+
+
+def sandbox_wants(network: Network, endpoint: Endpoint, world: World) -> State:
+    """The container's end of the veth pair, its addresses and, where this endpoint is the gateway, default routes."""
+    return frozenset(_sandbox_facts(network, endpoint, world))
+
+
+def _sandbox_facts(network: Network, endpoint: Endpoint, world: World) -> Iterator[Fact]:
+    ns, link = endpoint.container, endpoint.ifname
+    yield Link(
+        ns=ns,
+        name=link,
+        kind=LinkKind.VETH,
+        mtu=_mtu(parse_options(network.spec), world),
+        mac=endpoint.mac,
+        peer_ns=HOST,
+        peer=endpoint.host_ifname,
+    )
+    addresses = (*endpoint.addresses, *endpoint.link_local)
+    yield from (Address(ns=ns, link=link, address=address) for address in addresses)
+    yield from _default_routes(network, endpoint)
+    if world.host.ipv6 and any(address.version == 6 for address in addresses):
+        # The sandbox is opened without IPv6 when its first endpoints have none.
+        yield Sysctl(ns=ns, key=f"net/ipv6/conf/{link}/disable_ipv6", value="0")
+    for key, value in endpoint.sysctls.items():
+        yield Sysctl(ns=ns, key=key.replace("IFNAME", link), value=value)
+
+
+def _default_routes(network: Network, endpoint: Endpoint) -> Iterator[Route]:
+    if network.spec.internal:
+        return
+    for subnet in network.subnets:
+        version = subnet.prefix.version
+        carries = endpoint.gateway4 if version == 4 else endpoint.gateway6
+        via = gateway_of(subnet)
+        if carries and via is not None:
+            metric = 0 if version == 4 else _IPV6_METRIC
+            prefix = ip_network("0.0.0.0/0" if version == 4 else "::/0")
+            yield Route(ns=endpoint.container, prefix=prefix, link=endpoint.ifname, via=via, metric=metric)
+
+
+def gateway_of(subnet: Subnet) -> Ip | None:
+    """Where containers send what is for elsewhere."""
+    return subnet.aux.get(_OTHER_GATEWAY[subnet.prefix.version], subnet.gateway)

@@ -1,0 +1,134 @@
+"""The way from one state to another: steps of which each is legal when its turn comes.
+
+Removals come first, what depends on a thing before the thing; then additions and changes, a thing before what depends
+on it. Firewall elements stand at the outer ends: what publishes goes before its target does, and comes after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+
+from fairlead.net.state import (
+    HOST,
+    Add,
+    Address,
+    Change,
+    Element,
+    Fact,
+    Link,
+    Remove,
+    Route,
+    Slot,
+    State,
+    Step,
+    Sysctl,
+    needs,
+    slot,
+)
+
+Slots = Mapping[Slot, Fact]
+
+
+def plan(have: State, want: State) -> tuple[Step, ...]:
+    """The steps from ``have`` to ``want``; none when ``have`` satisfies it.
+
+    A sysctl has no absence: one that is no longer wanted keeps its value. An adopted link is never removed.
+    """
+    before, after = _by_slot(have), _by_slot(want)
+    lost = _lost(before, after)
+    return (*_removals(before, after, lost), *_additions(before, after, lost))
+
+
+def satisfied(have: Fact, want: Fact) -> bool:
+    """Whether what is there is what is wanted, where the kernel's own choices and unseen fields do not count."""
+    if isinstance(have, Link) and isinstance(want, Link):
+        return _seen(have, want) == replace(want, adopted=False)
+    return have == want
+
+
+def _seen(have: Link, want: Link) -> Link:
+    """``have`` with the fields filled in from ``want`` that are free, or that cannot be seen from its side."""
+    return replace(
+        have,
+        mtu=have.mtu if want.mtu else 0,
+        mac=have.mac if want.mac else "",
+        alias=have.alias if want.alias else "",
+        peer_ns=want.peer_ns if not have.peer else have.peer_ns,
+        peer=have.peer or want.peer,
+        peer_mac=have.peer_mac or want.peer_mac,
+        adopted=False,
+    )
+
+
+def _by_slot(state: State) -> Slots:
+    return {slot(fact): fact for fact in state}
+
+
+def _lost(before: Slots, after: Slots) -> frozenset[Slot]:
+    """The slots that a change of kind takes away: such a link is made anew, and what stood on it goes with it."""
+    anew = {key for key, want in after.items() if _other_kind(before.get(key), want)}
+    if not anew:
+        return frozenset()
+    return frozenset(
+        anew | {key for key, fact in before.items() if not isinstance(fact, Link) and anew & {*needs(fact)}}
+    )
+
+
+def _other_kind(have: Fact | None, want: Fact) -> bool:
+    if not isinstance(have, Link) or not isinstance(want, Link):
+        return False
+    moved = bool(have.peer) and (have.peer_ns, have.peer) != (want.peer_ns, want.peer)
+    return have.kind is not want.kind or moved
+
+
+def _removals(before: Slots, after: Slots, lost: frozenset[Slot]) -> Iterator[Step]:
+    gone = [fact for key, fact in before.items() if _goes(key, fact, after, lost)]
+    return (Remove(fact) for fact in sorted(gone, key=_rank, reverse=True))
+
+
+def _goes(key: Slot, fact: Fact, after: Slots, lost: frozenset[Slot]) -> bool:
+    match fact:
+        case Sysctl():
+            return False
+        case Link():
+            return key in lost or (key not in after and not fact.adopted)
+        case Address() | Route() | Element():
+            return key not in after and key not in lost
+
+
+def _additions(before: Slots, after: Slots, lost: frozenset[Slot]) -> Iterator[Step]:
+    for fact in sorted(after.values(), key=_rank):
+        have = before.get(slot(fact))
+        if have is None or slot(fact) in lost:
+            yield Add(fact)
+        elif not satisfied(have, fact) or _freed(fact, lost):
+            yield Change(have, fact)
+
+
+def _freed(fact: Fact, lost: frozenset[Slot]) -> bool:
+    """A port whose bridge is made anew must be put into it again."""
+    return isinstance(fact, Link) and bool(fact.master) and ("link", fact.ns, fact.master) in lost
+
+
+def _rank(fact: Fact) -> tuple[int, int, Slot]:
+    """Ascending is an order in which facts can be added; the slot only makes it the same order every time."""
+    match fact:
+        case Link():
+            # A bridge, then the host's end of a pair, then the end in the sandbox that was made with it.
+            return (0, 2 if fact.ns != HOST else 1 if fact.master else 0, slot(fact))
+        case Sysctl():
+            # Before addresses: an interface with disable_ipv6 refuses them.
+            return (1, 0, slot(fact))
+        case Address():
+            return (2, 0, slot(fact))
+        case Route():
+            # A gateway must be reachable when a route names it.
+            return (3, 1 if fact.via is not None else 0, slot(fact))
+        case Element():
+            return (4, 0, slot(fact))
+
+
+def elements(steps: Iterable[Step]) -> tuple[Step, ...]:
+    """Those of the steps that are for the firewall."""
+    return tuple(step for step in steps if isinstance(step.fact, Element))
