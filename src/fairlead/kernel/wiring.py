@@ -24,6 +24,7 @@ OUR_GROUP = 0x0F1EA0
 
 _GONE = frozenset({errno.ENODEV, errno.ENOENT, errno.ESRCH, errno.EADDRNOTAVAIL, errno.ENETUNREACH})
 _THERE = frozenset({errno.EEXIST})
+_NO_IPV6 = frozenset({errno.EAFNOSUPPORT, errno.EOPNOTSUPP})
 _NOTHING: frozenset[int] = frozenset()
 
 
@@ -90,14 +91,18 @@ class Wiring:
         if sandbox is None:
             raise KernelError("add link", f"{link.name}: no sandbox {link.peer_ns[:12]}", errno.ENOENT)
         master = self._index(link.master) if link.master else 0
-        near = VethEnd(name=link.name, mac=link.mac, mtu=link.mtu, group=OUR_GROUP, master=master, up=link.up)
+        near = VethEnd(name=link.name, mac=link.mac, mtu=link.mtu, group=OUR_GROUP, master=master)
         far = VethEnd(name=link.peer, mac=link.peer_mac, mtu=link.mtu, namespace=sandbox.fd)
         self._queue(codec.new_veth(near, far), "add link", link.name, clash=lambda: self._check_veth(link, sandbox))
         self._dress_veth(link)
 
     def _dress_veth(self, link: Link) -> None:
-        if link.alias:
-            self._queue(codec.set_link(link.name, LinkEdit(alias=link.alias)), "name link", link.name)
+        if link.master:
+            # A bridge port needs no address of its own; with one it would send MLD reports and router solicitations.
+            quiet = codec.no_generated_address(link.name)
+            self._queue(quiet, "set up link", link.name, fine=_NO_IPV6)
+        edit = LinkEdit(up=link.up, alias=link.alias or None)
+        self._queue(codec.set_link(link.name, edit), "set up link", link.name)
         if link.master and (link.isolated or link.hairpin):
             self._queue(_port(link), "set up port", link.name)
 
@@ -109,7 +114,7 @@ class Wiring:
             raise KernelError("add link", link.peer if found is None else link.name, errno.EEXIST)
         if self._leads_to(found, sandbox, link.peer):
             master = self._index(link.master) if link.master else 0
-            edit = LinkEdit(up=link.up, mtu=link.mtu or None, mac=link.mac or None, master=master, group=OUR_GROUP)
+            edit = LinkEdit(mtu=link.mtu or None, mac=link.mac or None, master=master, group=OUR_GROUP)
             self._queue(codec.set_link(found.index, edit), "set up link", link.name)
             self._dress_veth(link)
             return

@@ -144,11 +144,6 @@ def _common(name: str, mtu: int, mac: str) -> bytes:
     return parts + (attribute(_IFLA_ADDRESS, mac_bytes(mac)) if mac else b"")
 
 
-def _no_generated_address() -> bytes:
-    """A bridge port needs no address of its own; without a link-local one it sends no MLD and no router solicits."""
-    return nested(_IFLA_AF_SPEC, nested(AF_INET6, u8(_INET6_ADDR_GEN_MODE, _GEN_MODE_NONE)))
-
-
 def new_bridge(name: str, *, mtu: int = 0, mac: str = "", group: int = 0, up: bool = False) -> bytes:
     flags = UP if up else 0
     body = _header(0, flags, flags) + _common(name, mtu, mac) + u32(_IFLA_GROUP, group)
@@ -177,7 +172,7 @@ def new_veth(near: VethEnd, far: VethEnd) -> bytes:
     flags = UP if near.up else 0
     body = _header(0, flags, flags) + _common(near.name, near.mtu, near.mac) + u32(_IFLA_GROUP, near.group)
     if near.master:
-        body += u32(_IFLA_MASTER, near.master) + _no_generated_address()
+        body += u32(_IFLA_MASTER, near.master)
     pair = nested(_INFO_DATA, nested(_VETH_PEER, peer))
     return message(NEWLINK, ACK | CREATE | EXCL, body + nested(_IFLA_LINKINFO, text(_INFO_KIND, "veth"), pair))
 
@@ -214,6 +209,12 @@ def set_link(target: int | str, edit: LinkEdit) -> bytes:
         if value is not None
     ]
     return message(NEWLINK, ACK, b"".join(parts))
+
+
+def no_generated_address(name: str) -> bytes:
+    """Let the kernel give a link no IPv6 address when it comes up; refused (EAFNOSUPPORT) where there is no IPv6."""
+    mode = nested(AF_INET6, u8(_INET6_ADDR_GEN_MODE, _GEN_MODE_NONE))
+    return message(NEWLINK, ACK, _header() + text(_IFLA_IFNAME, name) + nested(_IFLA_AF_SPEC, mode))
 
 
 def set_port(name: str, *, hairpin: bool, isolated: bool) -> bytes:
