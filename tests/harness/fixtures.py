@@ -42,9 +42,15 @@ def machine() -> Iterator[Machine]:
 
 
 @pytest.fixture(scope="module")
-def running(machine: Machine, archive: Path) -> Iterator[Engine]:
+def flags() -> list[str]:
+    """Flags of the module's daemon; a module that needs some defines this fixture itself."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def running(machine: Machine, archive: Path, flags: list[str]) -> Iterator[Engine]:
     """The module's engine with the images loaded."""
-    engine = Engine(machine)
+    engine = Engine(machine, *flags)
     try:
         engine.start()
         engine.load(archive)

@@ -1,0 +1,151 @@
+"""What a stranger deletes or changes of ours is put back: by events within a second, by the beat within ten."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+
+import pytest
+
+from harness import snapshot
+from harness.engine import Engine, wait_until
+from harness.machine import HOST4
+
+TABLE = ("inet", "fairlead")
+
+
+@pytest.fixture
+def served(engine: Engine) -> Engine:
+    engine.docker("network", "create", "--ipv6", "-o", "com.docker.network.bridge.name=brx", "n")
+    engine.docker("run", "-d", "--name", "web", "--network", "n", "-p", "8080:80", "nginx")
+    engine.docker("run", "-d", "--name", "asker", "--network", "n", "busybox", "sleep", "1000")
+    return engine
+
+
+def host_side(engine: Engine, alias: str) -> str:
+    links = json.loads(engine.host.run("ip", "-j", "-d", "link"))
+    return next(str(link["ifname"]) for link in links if link.get("ifalias") == alias)
+
+
+def works(engine: Engine) -> bool:
+    return (
+        engine.machine.peer.reaches(HOST4, 8080)
+        and engine.host.reaches("127.0.0.1", 8080)
+        and engine.docker("exec", "asker", "wget", "-q", "-O-", "http://web/", check=False).returncode == 0
+    )
+
+
+def gateway(engine: Engine) -> str:
+    config = engine.network("n")["IPAM"]["Config"]
+    return next(str(part["Gateway"]) for part in config if "." in part["Gateway"])
+
+
+def delete_element(engine: Engine) -> None:
+    """Every element of the first map that has any."""
+    for entry in json.loads(engine.host.run("nft", "-j", "list", "table", *TABLE))["nftables"]:
+        if "map" in entry and entry["map"].get("elem"):
+            engine.host.run("nft", "flush", "map", *TABLE, entry["map"]["name"])
+            return
+    raise AssertionError("no map has elements")
+
+
+TAMPERINGS: dict[str, Callable[[Engine], object]] = {
+    "the table deleted": lambda e: e.host.run("nft", "delete", "table", *TABLE),
+    "all rules flushed": lambda e: e.host.run("nft", "flush", "table", *TABLE),
+    "elements deleted": delete_element,
+    "the bridge down": lambda e: e.host.run("ip", "link", "set", "brx", "down"),
+    "the bridge deleted": lambda e: e.host.run("ip", "link", "del", "brx"),
+    "the gateway address deleted": lambda e: e.host.run("ip", "address", "flush", "dev", "brx", "scope", "global"),
+    "a veth down": lambda e: e.host.run("ip", "link", "set", host_side(e, "web/n"), "down"),
+    "a veth off its bridge": lambda e: e.host.run("ip", "link", "set", host_side(e, "web/n"), "nomaster"),
+    "a veth deleted": lambda e: e.host.run("ip", "link", "del", host_side(e, "web/n")),
+    "the mtu changed": lambda e: e.host.run("ip", "link", "set", "brx", "mtu", "1280"),
+}
+INSIDE: dict[str, Callable[[Engine], object]] = {
+    "the address inside deleted": lambda e: e.host.run("ip", "-n", "web", "address", "flush", "dev", "eth0"),
+    "the route inside deleted": lambda e: e.host.run("ip", "-n", "web", "route", "del", "default"),
+    "the link inside down": lambda e: e.host.run("ip", "-n", "web", "link", "set", "eth0", "down"),
+    "forwarding off": lambda e: e.host.run("sysctl", "-qw", "net.ipv4.ip_forward=0"),
+    "the pin unmounted": lambda e: e.host.run("umount", "/run/netns/web"),
+    "the pin removed": lambda e: e.host.run("ip", "netns", "delete", "web"),
+}
+
+
+def repaired(engine: Engine, tamper: Callable[[Engine], object], seconds: float) -> None:
+    before = snapshot.take(engine)
+    inner = engine.host.run("ip", "-n", "web", "-br", "address", "show", "eth0").split()
+    since = time.time()
+    tamper(engine)
+
+    def same() -> bool:
+        found = snapshot.difference(before, snapshot.take(engine))
+        if found:
+            return False
+        pinned = engine.host.run("ip", "-n", "web", "-br", "address", "show", "eth0", check=False).split()
+        return set(inner[2:]) <= set(pinned) and "default" in engine.host.run("ip", "-n", "web", "route", check=False)
+
+    began = time.monotonic()
+    try:
+        wait_until(same, "all is as it was", seconds)
+    except AssertionError:
+        pytest.fail(f"not repaired in {seconds} s: {snapshot.difference(before, snapshot.take(engine))}")
+    took = time.monotonic() - began
+    wait_until(lambda: works(engine), f"traffic flows again (state was back after {took:.2f} s)", 3)
+    shown = engine.out(
+        "events", "--since", str(since), "--until", str(time.time()), "--format", "{{.Type}} {{.Action}}"
+    )
+    assert "repair" in shown, f"no event tells of the repair: {shown!r}"
+
+
+@pytest.mark.parametrize("what", TAMPERINGS)
+def test_repaired_within_a_second(served: Engine, what: str) -> None:
+    wait_until(lambda: works(served), "it works to begin with")
+    repaired(served, TAMPERINGS[what], 1.0 + 0.5)
+
+
+@pytest.mark.parametrize("what", INSIDE)
+def test_repaired_within_ten_seconds(served: Engine, what: str) -> None:
+    wait_until(lambda: works(served), "it works to begin with")
+    repaired(served, INSIDE[what], 10.0)
+
+
+def test_repaired_at_start_too(served: Engine) -> None:
+    before = snapshot.take(served)
+    served.kill()
+    served.host.run("nft", "delete", "table", *TABLE)
+    served.host.run("ip", "link", "del", host_side(served, "web/n"))
+    served.host.run("ip", "address", "flush", "dev", "brx", "scope", "global")
+    served.start()
+    wait_until(lambda: not snapshot.difference(before, snapshot.take(served)), "all is as it was", 2)
+    assert works(served)
+
+
+def test_strangers_things_are_left_alone(served: Engine) -> None:
+    served.host.run("ip", "link", "add", "theirs", "type", "bridge")
+    served.host.run("ip", "address", "add", "10.200.0.1/24", "dev", "theirs")
+    served.host.run("nft", "add", "table", "inet", "theirs")
+    served.host.run("ip", "netns", "add", "theirs")
+    try:
+        served.kill()
+        served.start()
+        time.sleep(0.5)
+        assert "10.200.0.1/24" in served.host.run("ip", "address", "show", "theirs")
+        assert "table inet theirs" in served.host.run("nft", "list", "tables")
+        assert "theirs" in served.host.run("ls", "/run/netns").split()
+    finally:
+        served.host.run("ip", "link", "del", "theirs")
+        served.host.run("nft", "delete", "table", "inet", "theirs")
+        served.host.run("ip", "netns", "del", "theirs")
+
+
+def test_a_container_named_like_a_strangers_namespace(engine: Engine) -> None:
+    engine.host.run("ip", "netns", "add", "taken")
+    try:
+        engine.docker("run", "-d", "--name", "taken", "busybox", "sleep", "100")
+        found = engine.inspect("taken")
+        assert found["NetworkSettings"]["SandboxKey"] == f"/run/netns/taken.{found['Id'][:12]}"
+        engine.docker("rm", "-f", "taken")
+        assert engine.host.run("ls", "/run/netns").split() == ["taken"]
+    finally:
+        engine.host.run("ip", "netns", "del", "taken")
