@@ -278,7 +278,7 @@ def test_what_is_not_http(engine: Engine, text: bytes) -> None:
         "GET /containers/c/logs?follow=1&stdout=1 HTTP/1.1\r\nHost: x\r\n\r\n",
         "GET /containers/c/stats HTTP/1.1\r\nHost: x\r\n\r\n",
         "POST /containers/c/wait HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",
-        "POST /containers/c/attach?stream=1&stdout=1 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n",
+        "POST /containers/c/attach?stream=1 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n",
         "GET /containers/c/export HTTP/1.1\r\nHost: x\r\n\r\n",
         "GET /images/busybox/get HTTP/1.1\r\nHost: x\r\n\r\n",
         "POST /images/load HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nhalf",

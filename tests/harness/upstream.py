@@ -1,7 +1,7 @@
 """The DNS server of the second host: `upstream.py LOG ADDRESS…` answers from a fixed zone until it is killed.
 
 Names: google.com and example.test are the second host itself; many.test has twenty addresses; big.test a TXT answer
-that needs TCP; slow.test waits 0.3 s; refused.test and broken.test are REFUSED and SERVFAIL; *.bench is 192.0.2.1;
+that needs TCP; slow.test waits 0.3 s; refused.test and broken.test are REFUSED and SERVFAIL; *.bench is 192.0.2.1 with a TTL of 0;
 all else is NXDOMAIN. Each question is logged as `protocol asker name type`.
 """
 
@@ -54,7 +54,8 @@ def answer(packet: bytes, limit: int) -> bytes:
     key = name.lower()
     if key == "slow.test":
         time.sleep(0.3)
-    body = [struct.pack(">HHHLH", 0xC00C, kind, 1, 60, len(data)) + data for kind, data in records(key, kind)]
+    ttl = 0 if key.endswith(".bench") else 60
+    body = [struct.pack(">HHHLH", 0xC00C, kind, 1, ttl, len(data)) + data for kind, data in records(key, kind)]
     known = key in ADDRESSES or key == "big.test" or key.endswith(".bench")
     code = CODES.get(key, NOERROR if known else NXDOMAIN)
     reply = b"".join(body)
@@ -86,6 +87,7 @@ class Server:
     def __init__(self, log: str, addresses: list[str]) -> None:
         self.log = open(log, "a", buffering=1)  # noqa: SIM115 - for the process's life
         self.selector = selectors.DefaultSelector()
+        self.ready: dict[bytes, bytes] = {}  # replies of the bench names, without their ids: the quick way
         for address in addresses:
             family = socket.AF_INET6 if ":" in address else socket.AF_INET
             for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
@@ -103,8 +105,14 @@ class Server:
 
     def datagram(self, link: socket.socket) -> None:
         packet, asker = link.recvfrom(4096)
+        if reply := self.ready.get(packet[2:]):
+            link.sendto(packet[:2] + reply, asker)
+            return
         self.note("udp", asker[0], packet)
-        link.sendto(answer(packet, udp_limit(packet)), asker)
+        made = answer(packet, udp_limit(packet))
+        if b"\5bench\0" in packet:
+            self.ready[packet[2:]] = made[2:]
+        link.sendto(made, asker)
 
     def stream(self, listener: socket.socket) -> None:
         link, asker = listener.accept()
