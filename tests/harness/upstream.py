@@ -1,8 +1,8 @@
 """The DNS server of the second host: `upstream.py LOG ADDRESS…` answers from a fixed zone until it is killed.
 
 Names: google.com and example.test are the second host itself; many.test has twenty addresses; big.test a TXT answer
-that needs TCP; slow.test waits 0.3 s; refused.test and broken.test are REFUSED and SERVFAIL; *.bench is 192.0.2.1 with a TTL of 0;
-all else is NXDOMAIN. Each question is logged as `protocol asker name type`.
+that needs TCP; slow.test waits 0.3 s; refused.test and broken.test are REFUSED and SERVFAIL; *.bench is 192.0.2.1 with
+a TTL of 0; all else is NXDOMAIN. Each question is logged as `protocol asker name type`, except those for *.bench.
 """
 
 from __future__ import annotations
