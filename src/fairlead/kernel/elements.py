@@ -6,8 +6,9 @@ import errno
 from collections.abc import Iterable, Sequence
 
 from fairlead.errors import KernelError
-from fairlead.kernel.nft import Nft, NftError, render_adds, render_removes
-from fairlead.net.state import Change, Element, Remove, Step
+from fairlead.kernel.nft import Nft, NftError
+from fairlead.net.ruleset import transaction
+from fairlead.net.state import Add, Change, Element, Remove, Step
 
 
 def apply(nft: Nft, steps: Sequence[Step]) -> None:
@@ -16,13 +17,12 @@ def apply(nft: Nft, steps: Sequence[Step]) -> None:
     The transaction is first tried as it is. Where something is not as the steps assume, what is there is read and
     only the difference sent.
     """
-    gone, wanted = _split(steps)
     try:
-        nft.run(render_removes(gone) + render_adds(wanted))
+        nft.run(transaction(steps))
     except NftError as error:
         if not (error.missing or error.exists):
             raise _refused(error, errno.EINVAL) from error
-        _apply_difference(nft, gone, wanted, error)
+        _apply_difference(nft, *_split(steps), error)
 
 
 def _split(steps: Iterable[Step]) -> tuple[list[Element], list[Element]]:
@@ -54,7 +54,7 @@ def _apply_difference(nft: Nft, gone: list[Element], wanted: list[Element], firs
         if element.key in have.get(element.container, {}) and (element.container, element.key) not in keep
     }
     try:
-        nft.run(render_removes(stale.values()) + render_adds(missing))
+        nft.run(transaction([*map(Remove, stale.values()), *map(Add, missing)]))
     except NftError as error:
         raise _refused(error, errno.ENOENT if error.missing else errno.EEXIST) from error
 

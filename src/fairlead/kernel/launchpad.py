@@ -21,6 +21,7 @@ from fairlead.kernel import mounts, syscalls
 from fairlead.kernel.netns import PINS
 from fairlead.kernel.syscalls import CLONE_FS, CLONE_NEWNS, MNT_DETACH, MS_PRIVATE
 from fairlead.kernel.threads import in_thread
+from fairlead.settings import Settings
 
 _SELF = "/proc/thread-self/ns/mnt"
 _UNIFIED = "/sys/fs/cgroup/unified"
@@ -34,9 +35,9 @@ class Launchpad:
     While it stands, ``exec_root`` is a private mount of itself: what is mounted below is not seen elsewhere.
     """
 
-    def __init__(self, exec_root: str) -> None:
-        os.makedirs(exec_root, mode=0o711, exist_ok=True)
-        self._exec_root = os.path.realpath(exec_root)
+    def __init__(self, settings: Settings) -> None:
+        os.makedirs(settings.exec_root, mode=0o711, exist_ok=True)
+        self._exec_root = os.path.realpath(settings.exec_root)
         mounts.self_bind_private(self._exec_root)
         self._lock = threading.Lock()
         self._mountinfo = open("/proc/self/mountinfo", "rb")  # noqa: SIM115 (kept to be polled until close)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import functools
+import operator
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -16,6 +18,37 @@ from fairlead.kernel.threads import in_thread
 # mount(2) takes one page of options, its terminating NUL included.
 _PAGE = 4096
 _OCTAL = {"\\040": " ", "\\011": "\t", "\\012": "\n", "\\134": "\\"}
+
+_FLAGS = {
+    "ro": syscalls.MS_RDONLY,
+    "nosuid": syscalls.MS_NOSUID,
+    "nodev": syscalls.MS_NODEV,
+    "noexec": syscalls.MS_NOEXEC,
+    "sync": 1 << 4,
+    "remount": syscalls.MS_REMOUNT,
+    "mand": 1 << 6,
+    "dirsync": 1 << 7,
+    "noatime": 1 << 10,
+    "nodiratime": 1 << 11,
+    "bind": MS_BIND,
+    "rbind": MS_BIND | MS_REC,
+    "silent": 1 << 15,
+    "relatime": 1 << 21,
+    "strictatime": 1 << 24,
+    "lazytime": 1 << 25,
+    # What is so without saying.
+    **dict.fromkeys(("defaults", "rw", "suid", "dev", "exec", "async", "atime", "diratime", "nomand", "loud"), 0),
+}
+_PROPAGATION = {
+    prefix + name: flag | recursive
+    for name, flag in (
+        ("private", MS_PRIVATE),
+        ("shared", syscalls.MS_SHARED),
+        ("slave", syscalls.MS_SLAVE),
+        ("unbindable", syscalls.MS_UNBINDABLE),
+    )
+    for prefix, recursive in (("", 0), ("r", MS_REC))
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +69,28 @@ def bind(source: str, target: str, *, recursive: bool = True) -> None:
 def mount(kind: str, target: str, *, source: str = "", flags: int = 0, options: str = "") -> None:
     """A new filesystem (tmpfs, proc …) at ``target``; raises KernelError."""
     _mount("mount", source or kind, target, kind, flags, options=options or None)
+
+
+def mount_with_options(device: str, target: str, kind: str, options: Sequence[str]) -> None:
+    """Mount as mount(8) would with ``-t kind -o options``: flags are flags, the rest goes to the filesystem."""
+    flags = functools.reduce(operator.or_, (_FLAGS.get(option, 0) for option in options), 0)
+    rest = ",".join(option for option in options if option not in _FLAGS and option not in _PROPAGATION)
+    _mount("mount", device or kind, target, kind, flags, options=rest or None)
+    if flags & MS_BIND and flags & ~(MS_BIND | MS_REC):
+        # A bind mount takes its options only when it is mounted again.
+        _mount("mount", None, target, None, flags & ~MS_REC | syscalls.MS_REMOUNT)
+    for option in options:
+        if option in _PROPAGATION:
+            _mount("mount", None, target, None, _PROPAGATION[option])
+
+
+def unshare_mounts() -> None:
+    """Give the calling thread, which must be a throwaway, mounts of its own: it sees the host's, nobody sees its."""
+    try:
+        syscalls.unshare(syscalls.CLONE_NEWNS)
+    except OSError as error:
+        raise KernelError("unshare", "mounts", error.errno or 0) from error
+    _mount("unshare", None, "/", None, syscalls.MS_SLAVE | MS_REC)
 
 
 def make_private(target: str, *, recursive: bool = True) -> None:

@@ -96,11 +96,7 @@ def open_existing(path: str) -> Namespace:
 def rename(ns: Namespace, new_name: str) -> None:
     """Give the pin another name; the namespace and all who are in it notice nothing."""
     old, path = ns.path, _reserve(new_name)
-    try:
-        syscalls.mount(f"/proc/self/fd/{ns.fd}", path, None, syscalls.MS_BIND)
-    except OSError as error:
-        os.unlink(path)
-        raise KernelError("rename network namespace", f"{old} to {new_name}", error.errno or 0) from error
+    _pin(ns, path, "rename")
     ns.path = path
     _unpin(old)
 
@@ -109,8 +105,15 @@ def repin(ns: Namespace) -> None:
     """Put back a pin that somebody took away, under the same name."""
     if is_pinned(ns.path, ns.inode):
         return
-    path = _reserve(ns.name)
-    syscalls.mount(f"/proc/self/fd/{ns.fd}", path, None, syscalls.MS_BIND)
+    _pin(ns, _reserve(ns.name), "pin")
+
+
+def _pin(ns: Namespace, path: str, verb: str) -> None:
+    try:
+        syscalls.mount(f"/proc/self/fd/{ns.fd}", path, None, syscalls.MS_BIND)
+    except OSError as error:
+        os.unlink(path)
+        raise KernelError(f"{verb} network namespace", os.path.basename(path), error.errno or 0) from error
 
 
 def remove(ns: Namespace) -> None:
@@ -217,3 +220,12 @@ def read_pin(exec_root: str, container: ContainerId) -> Pin | None:
         return Pin(str(content["name"]), int(content["inode"]))
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
+
+
+def forget_pin(exec_root: str, container: ContainerId) -> None:
+    """The container's pin is gone, and so is the note; the directory goes too once nothing else is in it."""
+    path = _note_path(exec_root, container)
+    with suppress(FileNotFoundError):
+        os.unlink(path)
+    with suppress(OSError):
+        os.rmdir(os.path.dirname(path))

@@ -10,22 +10,15 @@ import ctypes
 import json
 import re
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
-from fairlead.net.state import Element
+from fairlead.net import ruleset
 
-TABLE = "inet fairlead"
-_USER_TABLE = "inet fairlead-user"
+_TABLE = f"{ruleset.FAMILY} {ruleset.TABLE}"
+_USER_TABLE = f"{ruleset.FAMILY} {ruleset.USER_TABLE}"
 
 _JSON_OUTPUT = 1 << 4
-# Comes before our own forward chain (priority 0), so that an administrator's drop is heard first.
-_USER_RULESET = f"""table {_USER_TABLE} {{
-	chain forward {{
-		type filter hook forward priority filter - 10; policy accept;
-	}}
-}}
-"""
 # One set or map of a listing, with its elements; elements stand last in it and end with " }".
 _CONTAINER = re.compile(r"^\t(?:set|map) (\S+) \{\n(.*?)^\t\}", re.MULTILINE | re.DOTALL)
 _ELEMENTS = re.compile(r"\belements = \{ (.*?) \}\n", re.DOTALL)
@@ -87,14 +80,14 @@ class Nft:
         listed: list[dict[str, Any]] = json.loads(self._run(f"list {what}", _JSON_OUTPUT))["nftables"]
         return listed
 
-    def load(self, ruleset: str) -> None:
-        """Replace our table as a whole; ``ruleset`` begins with ``add table; delete table``."""
-        self.run(ruleset)
+    def load(self, table: str) -> None:
+        """Replace our table as a whole by ``net.ruleset.load``'s text."""
+        self.run(table)
 
     def elements(self) -> dict[str, dict[str, str]]:
         """Container -> key -> value ("" in sets) of our table, in nft's text form; {} when the table is gone."""
         try:
-            listing = self.listing(f"table {TABLE}")
+            listing = self.listing(f"table {_TABLE}")
         except NftError as error:
             if error.missing:
                 return {}
@@ -102,12 +95,12 @@ class Nft:
         return parse_elements(listing)
 
     def has_table(self) -> bool:
-        return self._has(TABLE)
+        return self._has(_TABLE)
 
     def ensure_user_table(self) -> None:
         """Make the administrators' table where there is none; one that is there is theirs."""
         if not self._has(_USER_TABLE):
-            self.run(_USER_RULESET)
+            self.run(ruleset.USER_RULESET)
 
     def _has(self, table: str) -> bool:
         return any(f"{found['table']['family']} {found['table']['name']}" == table for found in self._tables())
@@ -156,26 +149,3 @@ def _pair(element: str) -> tuple[str, str]:
     """An IPv6 address has colons too, but none with blanks around it."""
     key, _, value = element.partition(" : ")
     return key.strip(), value.strip()
-
-
-def render_adds(elements: Iterable[Element]) -> str:
-    """Text that adds these; no effect on those that are there with the same value."""
-    grouped = _grouped((element.container, _written(element)) for element in elements)
-    return "".join(f"add element {TABLE} {name} {{ {', '.join(items)} }}\n" for name, items in grouped.items())
-
-
-def render_removes(elements: Iterable[Element]) -> str:
-    """Text that deletes these by their keys; refused as a whole where one is not there."""
-    grouped = _grouped((element.container, element.key) for element in elements)
-    return "".join(f"delete element {TABLE} {name} {{ {', '.join(items)} }}\n" for name, items in grouped.items())
-
-
-def _written(element: Element) -> str:
-    return f"{element.key} : {element.value}" if element.value else element.key
-
-
-def _grouped(pairs: Iterable[tuple[str, str]]) -> Mapping[str, list[str]]:
-    grouped: dict[str, list[str]] = {}
-    for name, item in pairs:
-        grouped.setdefault(name, []).append(item)
-    return grouped

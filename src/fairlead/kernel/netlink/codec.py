@@ -66,8 +66,6 @@ _IFA_F_NODAD = 0x02
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_PREFSRC = 1, 4, 5, 6, 7
 _RTA_MULTIPATH, _RTA_TABLE = 9, 15
 _TABLE_MAIN, _SCOPE_UNIVERSE, _SCOPE_LINK, _UNICAST = 254, 0, 253, 1
-# The kernel gives an IPv6 route without a metric this one (IP6_RT_PRIO_USER).
-_METRIC6 = 1024
 
 _NDA_DST, _NDA_LLADDR = 1, 2
 _NUD_PERMANENT, _NTF_SELF, _NTF_MASTER = 0x80, 0x02, 0x04
@@ -104,6 +102,8 @@ class AddressInfo:
 
 @dataclass(frozen=True, slots=True)
 class RouteInfo:
+    """A route as the kernel tells it; an IPv6 route made without a metric has 1024 (IP6_RT_PRIO_USER)."""
+
     prefix: Prefix
     index: int
     via: Ip | None
@@ -393,13 +393,12 @@ def read_route(body: memoryview) -> RouteInfo | None:
     if family not in (AF_INET, AF_INET6):
         return None
     found = attributes(body, _ROUTE.size)
-    metric = number(found.get(_RTA_PRIORITY))
     return RouteInfo(
         prefix=_prefix(family, found.get(_RTA_DST), length),
         index=_out_link(found),
         via=_ip(family, found.get(_RTA_GATEWAY)),
         source=_ip(family, found.get(_RTA_PREFSRC)),
-        metric=0 if family == AF_INET6 and metric == _METRIC6 else metric,
+        metric=number(found.get(_RTA_PRIORITY)),
         table=number(found.get(_RTA_TABLE), table),
         protocol=protocol,
         kind=kind,
