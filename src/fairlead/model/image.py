@@ -26,7 +26,7 @@ class Image:
 
     ``layers`` are the unpacked layers' directories, lowest first (ready for overlayfs); ``diff_ids`` and ``chain_ids``
     are their digests in the same order. ``tags`` are familiar names with tag (``busybox:latest``), ``digests`` are
-    ``name@sha256:…``.
+    ``name@sha256:…``. ``parent`` is the image it was committed from, "" for one that came from elsewhere.
     """
 
     id: str
@@ -47,6 +47,7 @@ class Image:
     history: tuple[HistoryEntry, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     last_tagged: int = 0
+    parent: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
