@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
 from aiohttp import HttpVersion11, hdrs, web
 
 import fairlead
-from fairlead.api.disconnect import until_gone
+from fairlead.api.connection import connection_of
 from fairlead.wire.versions import HIGHEST, render_version
 
 HEADERS: Mapping[str, str] = {
@@ -40,6 +42,30 @@ def answer(value: Any, status: int = 200) -> web.Response:
 
 def empty(status: int = 204) -> web.Response:
     return web.Response(status=status, headers=HEADERS)
+
+
+@asynccontextmanager
+async def until_gone(request: web.BaseRequest) -> AsyncIterator[None]:
+    """Run the block for as long as the client is there; ConnectionResetError ends it when it goes.
+
+    aiohttp tells a handler only when it writes, and one that waits for an event or an exit would wait on for nobody. A
+    handler that changes something, on the other hand, must not be torn off half-way: so only streams look.
+    """
+    connection = connection_of(request)
+    if connection.gone:
+        raise ConnectionResetError("the client is gone")
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(None) as scope:
+            connection.on_gone = lambda: scope.reschedule(loop.time())
+            try:
+                yield
+            finally:
+                connection.on_gone = None
+    except TimeoutError as error:
+        if not scope.expired():
+            raise
+        raise ConnectionResetError("the client went away") from error
 
 
 async def open_stream(request: web.BaseRequest, headers: Mapping[str, str]) -> web.StreamResponse:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from fairlead.api import absent, archives, containers, execs, images, networks, streams, system, volumes
 from fairlead.api.call import Call
+from fairlead.api.connection import Connection, connection_of
 from fairlead.api.problems import problem
 from fairlead.api.router import Router, split_version
 
@@ -16,38 +18,57 @@ if TYPE_CHECKING:
 
 _KEEP_ALIVE = 300.0  # seconds; SDKs hold one connection open between calls
 _LONGEST_LINE = 65536  # filters and image lists travel in the query
-_SHUTDOWN = 5.0
 
 _FAMILIES = (system, containers, streams, archives, execs, images, networks, volumes, absent)
 
-
-def build_app(engine: Engine) -> web.Application:
-    """The Engine API over ``engine``, for versioned and unversioned paths."""
-    router = Router(route for family in _FAMILIES for route in family.ROUTES)
-
-    async def dispatch(request: web.Request) -> web.StreamResponse:
-        try:
-            version, path = split_version(request.path)
-            handler, args = router.find(request.method, path)
-            return await handler(Call(engine, request, version, args))
-        except ConnectionError:
-            raise  # the client is gone: nobody to answer
-        except Exception as error:  # noqa: BLE001 (what is no EngineError is a bug: logged, answered with 500)
-            return problem(error)
-
-    app = web.Application(client_max_size=0)
-    app.router.add_route("*", "/{path:.*}", dispatch)
-    return app
+Dispatch = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
-def build_runner(app: web.Application) -> web.AppRunner:
-    """Serves ``app`` without access log; a call goes on when its client leaves, streams notice by themselves."""
-    return web.AppRunner(
-        app,
+class _Server(web.Server):
+    """aiohttp's server with our connections."""
+
+    def __call__(self) -> Connection:  # type: ignore[override]  # a protocol all the same, in front of aiohttp's
+        return Connection(super().__call__())
+
+
+def build_runner(engine: Engine, shutdown_timeout: float = 1.0) -> web.ServerRunner:
+    """The Engine API over ``engine``, for versioned and unversioned paths; bind it with aiohttp's sites.
+
+    A call goes on when its client leaves; streams notice and end.
+    """
+    server = _Server(
+        _dispatcher(engine),
         access_log=None,
         handler_cancellation=False,
         keepalive_timeout=_KEEP_ALIVE,
         max_line_size=_LONGEST_LINE,
         max_field_size=_LONGEST_LINE,
-        shutdown_timeout=_SHUTDOWN,
     )
+    return web.ServerRunner(server, handle_signals=False, shutdown_timeout=shutdown_timeout)
+
+
+def _dispatcher(engine: Engine) -> Dispatch:
+    router = Router(route for family in _FAMILIES for route in family.ROUTES)
+
+    async def dispatch(request: web.BaseRequest) -> web.StreamResponse:
+        connection = connection_of(request)
+        connection.begin(request)
+        try:
+            version, path = split_version(request.path)
+            handler, args = router.find(request.method, path)
+            _continue(request)
+            return await handler(Call(engine, request, version, args))
+        except ConnectionError:
+            raise  # the client is gone: nobody to answer
+        except Exception as error:  # noqa: BLE001 (what is no EngineError is a bug: logged, answered with 500)
+            return problem(error)
+        finally:
+            connection.finish()
+
+    return dispatch
+
+
+def _continue(request: web.BaseRequest) -> None:
+    """A client that waits with its body (``docker cp``) is told to send it."""
+    if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue" and request.transport is not None:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")

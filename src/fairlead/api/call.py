@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import ClientPayloadError, hdrs, web
 
+from fairlead.api.connection import connection_of
 from fairlead.api.problems import TooLarge
 from fairlead.errors import InvalidArgument
 from fairlead.model.requests import Filters
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 # A create request with ten thousand published ports has 0.6 MB.
 BODY_LIMIT = 8 << 20
 _BLOCK = 1 << 20
+_BROKEN_OFF = "unexpected EOF: the request body broke off"
 
 _FALSE = frozenset({"", "0", "no", "false", "none"})
 
@@ -78,7 +80,9 @@ class Call:
             async for block in self.request.content.iter_chunked(_BLOCK):
                 yield block
         except (ClientPayloadError, ConnectionError) as error:
-            raise InvalidArgument("unexpected EOF: the request body broke off") from error
+            raise InvalidArgument(_BROKEN_OFF) from error
+        if connection_of(self.request).truncated:
+            raise InvalidArgument(_BROKEN_OFF)
 
 
 def _too_large() -> TooLarge:

@@ -29,13 +29,13 @@ async def start(call: Call) -> web.StreamResponse:
         await call.engine.execs.start_detached(found.id, spec)
         return empty(200)
     tty = found.spec.tty
-    duplex = take(call.request, content_type(tty=tty, version=call.version))
+    duplex = await take(call.request, content_type(tty=tty, version=call.version))
     try:
         session = await call.engine.execs.start_attached(found.id, spec)
     except EngineError as error:
         sentence = f"{error}\r\n".encode()
         await duplex.write(sentence if tty else frame(STDOUT, sentence))
-        await duplex.finish()
+        await duplex.close()
     except BaseException:
         duplex.abort()
         raise

@@ -9,9 +9,8 @@ from collections.abc import AsyncIterator
 import msgspec
 from aiohttp import web
 
-from fairlead.api.answers import JSON_HEADERS, TAR_HEADERS, answer, empty, encode, open_stream, stream_bytes
+from fairlead.api.answers import JSON_HEADERS, TAR_HEADERS, answer, empty, encode, open_stream, stream_bytes, until_gone
 from fairlead.api.call import Call
-from fairlead.api.disconnect import until_gone
 from fairlead.api.router import Route
 from fairlead.errors import EngineError, InvalidArgument
 from fairlead.model.container import Config

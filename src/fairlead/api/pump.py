@@ -9,7 +9,7 @@ from typing import Protocol
 
 from aiohttp import WSMsgType, web
 
-from fairlead.api.hijack import Duplex
+from fairlead.api.connection import Duplex
 from fairlead.model.views import Detached
 from fairlead.wire.frames import frame
 
@@ -43,7 +43,7 @@ async def pump(duplex: Duplex, session: Session, *, multiplexed: bool) -> None:
         pass  # all three are ways for a client to leave
     finally:
         await session.close()
-        await duplex.finish()
+        await duplex.close()
 
 
 async def _feed(duplex: Duplex, session: Session) -> None:

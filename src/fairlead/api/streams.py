@@ -7,9 +7,8 @@ from typing import Any, cast, get_args
 
 from aiohttp import hdrs, web
 
-from fairlead.api.answers import HEADERS, JSON_HEADERS, answer, encode, open_stream
+from fairlead.api.answers import HEADERS, JSON_HEADERS, answer, encode, open_stream, until_gone
 from fairlead.api.call import Call
-from fairlead.api.disconnect import until_gone
 from fairlead.api.hijack import Hijacked, take
 from fairlead.api.pump import pump, pump_websocket
 from fairlead.api.router import Route
@@ -34,7 +33,7 @@ async def attach(call: Call) -> web.StreamResponse:
     except EngineError as error:
         return _refused(error)
     tty = call.engine.containers.find(call.args["id"]).config.tty
-    duplex = take(call.request, content_type(tty=tty, version=call.version))
+    duplex = await take(call.request, content_type(tty=tty, version=call.version))
     await pump(duplex, session, multiplexed=not tty)
     return Hijacked()
 

@@ -7,9 +7,8 @@ import time
 import msgspec
 from aiohttp import web
 
-from fairlead.api.answers import HEADERS, JSON_HEADERS, answer, encode, open_stream
+from fairlead.api.answers import HEADERS, JSON_HEADERS, answer, encode, open_stream, until_gone
 from fairlead.api.call import Call
-from fairlead.api.disconnect import until_gone
 from fairlead.api.router import Route
 from fairlead.errors import InvalidArgument
 from fairlead.model.image import RegistryAuth

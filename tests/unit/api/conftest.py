@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from fairlead.api.app import build_app, build_runner
+from fairlead.api.app import build_runner
 from unit.api.fake_engine import FakeEngine
 
 
@@ -57,7 +57,7 @@ class Api:
 
     path: str
     engine: FakeEngine
-    runner: web.AppRunner
+    runner: web.ServerRunner
     loop: asyncio.AbstractEventLoop
 
     def call(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Answer:
@@ -140,9 +140,9 @@ def api(_loop: asyncio.AbstractEventLoop) -> Iterator[Api]:
     with tempfile.TemporaryDirectory() as directory:
         path = f"{directory}/api.sock"
 
-        async def serve() -> tuple[FakeEngine, web.AppRunner]:
+        async def serve() -> tuple[FakeEngine, web.ServerRunner]:
             engine = FakeEngine()
-            runner = build_runner(build_app(engine))  # type: ignore[arg-type]
+            runner = build_runner(engine)  # type: ignore[arg-type]
             await runner.setup()
             await web.UnixSite(runner, path).start()
             return engine, runner
