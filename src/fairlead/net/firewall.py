@@ -87,9 +87,11 @@ def _outwards(perimeter: Perimeter, prefix: Prefix) -> Iterator[Element]:
 
 def endpoint_elements(perimeter: Perimeter, endpoint: Endpoint) -> Iterator[Element]:
     """What holds for one container on the network: its published ports."""
-    if perimeter.internal:
+    if perimeter.internal or not endpoint.published:
         return
     yield from published(perimeter, endpoint)
+    for interface in endpoint.addresses:
+        yield Element(container=f"hairpin{interface.version}", key=f"{interface.ip} . {interface.ip}")
     if perimeter.port_filtered:
         yield from _reachable_ports(endpoint)
 

@@ -27,6 +27,9 @@ CONTAINERS: Mapping[str, tuple[str, bool]] = {
     "open": ("nf_proto . ifname", False),
     "routed": ("nf_proto . ifname", False),
     "trusted": ("ifname . ifname", False),
+    # Published containers, as (address, itself): a connection to itself through the host must not look like its own.
+    "hairpin4": ("ipv4_addr . ipv4_addr", False),
+    "hairpin6": ("ipv6_addr . ipv6_addr", False),
     # Which sources leave under the host's address, or under one that was asked for.
     "masquerade4": ("ipv4_addr", True),
     "masquerade6": ("ipv6_addr", True),
@@ -110,6 +113,8 @@ _CHAINS = """\
 	chain postrouting {
 		type nat hook postrouting priority srcnat; policy accept;
 		ct status dnat iifname . oifname @same_bridge masquerade comment "hairpin: answers must come back here"
+		ip saddr . ip daddr @hairpin4 masquerade comment "the same where br_netfilter hides the interface"
+		ip6 saddr . ip6 daddr @hairpin6 masquerade
 		oifname @bridges ip saddr 127.0.0.0/8 masquerade
 		iifname != @bridges accept
 		iifname . oifname @same_bridge accept

@@ -129,6 +129,9 @@ def _sysctls(network: Network, bridge: str, world: World) -> Iterator[Sysctl]:
     if world.host.ipv6:
         # Without an IPv6 subnet the bridge needs no link-local address that containers could reach the host by.
         yield Sysctl(ns=HOST, key=f"net/ipv6/conf/{bridge}/disable_ipv6", value="0" if 6 in versions else "1")
+    if 6 in versions:
+        # Its link-local address is needed to find a neighbour, and would be kept back for a second or two.
+        yield Sysctl(ns=HOST, key=f"net/ipv6/conf/{bridge}/accept_dad", value="0")
     if 6 in versions and not network.spec.internal and world.settings.ip_forward:
         yield Sysctl(ns=HOST, key="net/ipv6/conf/all/forwarding", value="1")
 
@@ -153,6 +156,8 @@ def _host_link(network: Network, endpoint: Endpoint, options: BridgeOptions, wor
         peer=endpoint.ifname,
         peer_mac=endpoint.mac,
         isolated=not options.icc,
+        # Where br_netfilter is on, a published container's connection to itself turns round inside the bridge.
+        hairpin=bool(endpoint.published),
     )
 
 
