@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from fairlead.errors import KernelError
 from fairlead.ids import ContainerId
@@ -45,7 +45,7 @@ class Kernel:
         self.nft = Nft()
         self.host = netns.current()
         self._reaper = Reaper()
-        self._ledger = Ledger()
+        self.ledger = Ledger()
         self._sandboxes: dict[str, Namespace] = {}
         self._nsids: dict[int, str] = {}
         self._peers: dict[tuple[int, int, int], tuple[str, str]] = {}
@@ -66,12 +66,13 @@ class Kernel:
     def drop_sandbox(self, container: ContainerId) -> None:
         """Its namespace is gone, or no longer our business; the namespace itself is not touched."""
         self._sandboxes.pop(container, None)
-        self._ledger.forget(container)
+        self.ledger.forget(container)
         self._nsids = {nsid: owner for nsid, owner in self._nsids.items() if owner != container}
         self._peers = {key: peer for key, peer in self._peers.items() if peer[0] != container}
 
-    def sandbox(self, container: ContainerId) -> Namespace | None:
-        return self._sandboxes.get(container)
+    def sandboxes(self) -> Mapping[str, Namespace]:
+        """Container id -> its namespace, of all that are known."""
+        return self._sandboxes
 
     def apply(self, steps: Sequence[Step]) -> None:
         """Make the steps true, in their order; elements that go first, elements that come last, each in one go.
@@ -94,8 +95,9 @@ class Kernel:
         """Our links with their addresses, our routes, the sysctls we set, all elements of our table."""
         facts: set[Fact] = set()
         links = self.host.netlink.links()
-        ours = list(observe.host_links(links, self._ledger, self._peer_of))
-        facts.update(observe.scope(HOST, self.host, ours, {link.index: link.name for link in links}, self._ledger))
+        ours = list(observe.host_links(links, self.ledger, self._peer_of))
+        facts.update(observe.scope(HOST, self.host, ours, {link.index: link.name for link in links}, self.ledger))
+        self.ledger.learn(facts)
         for container, entries in self.nft.elements().items():
             facts.update(Element(container=container, key=key, value=value) for key, value in entries.items())
         return frozenset(facts)
@@ -106,9 +108,11 @@ class Kernel:
         if ns is None:
             return frozenset()
         links = ns.netlink.links()
-        ours = list(observe.sandbox_links(container, links, self._far_ends(links), self._ledger))
+        ours = list(observe.sandbox_links(container, links, self._far_ends(links), self.ledger))
         names = {link.index: link.name for link in links}
-        return frozenset(observe.scope(container, ns, ours, names, self._ledger))
+        facts = frozenset(observe.scope(container, ns, ours, names, self.ledger))
+        self.ledger.learn(facts)
+        return facts
 
     def host_facts(self) -> HostFacts:
         return observe.host_facts(self.host.netlink)
@@ -155,9 +159,9 @@ class Kernel:
 
     def _enter(self, step: Step) -> None:
         if isinstance(step, Remove):
-            self._ledger.strike(step.fact)
+            self.ledger.strike(step.fact)
         else:
-            self._ledger.enter(step.fact)
+            self.ledger.enter(step.fact)
 
     def _peer_of(self, link: LinkInfo) -> tuple[str, str]:
         """Where a host veth leads: (container, name there); asked of the kernel once per pair."""

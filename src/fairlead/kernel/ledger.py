@@ -1,23 +1,26 @@
-"""What was applied, and in which terms: so that what is observed can be told in the same terms.
+"""What is known to be there of ours, and in which terms it was asked for.
 
 A fact leaves open what the kernel may choose (``mtu`` 0, ``mac`` ""); observed, it has values. Where we know that it
-was left open, it is told as open again, and so compares equal to what was asked.
+was left open, it is told as open again, and so compares equal to what was asked. What the kernel tells of is a sign of
+damage only where it contradicts the ledger; our own changes agree with it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from fairlead.model.address import Interface
-from fairlead.net.state import Address, Fact, Link, Sysctl
+from fairlead.model.address import Interface, Prefix
+from fairlead.net.state import Address, Fact, Link, Route, Sysctl
 
 
 @dataclass(slots=True)
 class Ledger:
-    """The links, addresses and sysctls that this process has applied and not removed."""
+    """The links, addresses, routes and sysctls of ours: applied, or found, and not removed since."""
 
     links: dict[tuple[str, str], Link] = field(default_factory=dict)
     addresses: set[tuple[str, str, Interface]] = field(default_factory=set)
+    routes: set[tuple[str, str, Prefix]] = field(default_factory=set)
     sysctls: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def enter(self, fact: Fact) -> None:
@@ -26,10 +29,18 @@ class Ledger:
                 self.links[fact.ns, fact.name] = fact
             case Address():
                 self.addresses.add((fact.ns, fact.link, fact.address))
+            case Route():
+                self.routes.add((fact.ns, fact.link, fact.prefix))
             case Sysctl():
                 self.sysctls[fact.ns, fact.key] = fact.value
             case _:
                 return
+
+    def learn(self, facts: Iterable[Fact]) -> None:
+        """Enter what was found, where nothing is known of it yet."""
+        for fact in facts:
+            if not isinstance(fact, Link) or (fact.ns, fact.name) not in self.links:
+                self.enter(fact)
 
     def strike(self, fact: Fact) -> None:
         match fact:
@@ -37,15 +48,18 @@ class Ledger:
                 self.links.pop((fact.ns, fact.name), None)
             case Address():
                 self.addresses.discard((fact.ns, fact.link, fact.address))
+            case Route():
+                self.routes.discard((fact.ns, fact.link, fact.prefix))
             case Sysctl():
                 self.sysctls.pop((fact.ns, fact.key), None)
             case _:
                 return
 
     def forget(self, ns: str) -> None:
-        """A namespace is gone with all that was in it."""
-        self.links = {key: link for key, link in self.links.items() if key[0] != ns}
+        """A sandbox is gone with all that was in it, and with the host's ends of its pairs."""
+        self.links = {key: link for key, link in self.links.items() if ns not in (link.ns, link.peer_ns)}
         self.addresses = {entry for entry in self.addresses if entry[0] != ns}
+        self.routes = {entry for entry in self.routes if entry[0] != ns}
         self.sysctls = {key: value for key, value in self.sysctls.items() if key[0] != ns}
 
     def in_our_terms(self, seen: Link) -> Link:
@@ -61,3 +75,9 @@ class Ledger:
             mac=seen.mac if asked.mac else "",
             peer_mac=seen.peer_mac or asked.peer_mac,
         )
+
+    def has_address(self, ns: str, address: Interface) -> bool:
+        return any((owner, found) == (ns, address) for owner, _, found in self.addresses)
+
+    def has_route(self, ns: str, prefix: Prefix) -> bool:
+        return any((owner, found) == (ns, prefix) for owner, _, found in self.routes)

@@ -55,8 +55,8 @@ class Wiring:
     def flush(self) -> None:
         """Do all that was asked so far; raises KernelError of the first refusal."""
         self._write_sysctls()
-        self._send()
         self._rise()
+        self._send()
 
     # Adding
 
