@@ -1,0 +1,357 @@
+"""conmon: one small process beside each container (and each exec) that keeps its stdio, log and exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from fairlead.errors import RuntimeFailure
+from fairlead.runtime.failures import exec_failure, start_failure
+
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# conmon binds its console socket in TMPDIR; sun_path holds 108 bytes and the name takes 19.
+_LONGEST_TMP = 85
+_PIPE_READ = 64 << 10
+
+
+class Spawn(Protocol):
+    """Starts a program in the place prepared for runtimes (mount namespace, cgroup view); blocks until it runs."""
+
+    def __call__(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        pass_fds: Sequence[int] = (),
+        stdin: int | None = None,
+        stdout: int | None = None,
+        stderr: int | None = None,
+        cwd: str | None = None,
+        prepare: Callable[[], None] | None = None,
+    ) -> subprocess.Popen[bytes]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogTarget:
+    """Where conmon writes the log: ``path`` "" keeps none; ``max_size`` in bytes, 0 unlimited."""
+
+    path: str = ""
+    max_size: int = 0
+
+    def arguments(self) -> list[str]:
+        if not self.path:
+            return ["--log-path", "none"]
+        limit = ["--log-size-max", str(self.max_size)] if self.max_size > 0 else []
+        return ["--log-path", f"k8s-file:{self.path}", *limit]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimeProgram:
+    """The OCI runtime: its absolute path and the directory of its own state."""
+
+    path: str
+    root: str
+
+    @property
+    def name(self) -> str:
+        return os.path.basename(self.path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """One container to be created. ``leave_stdin_open`` keeps stdin open when an attached client goes."""
+
+    id: str
+    name: str
+    bundle: str
+    runtime: RuntimeProgram
+    exit_dir: str
+    log: LogTarget = LogTarget()
+    terminal: bool = False
+    stdin: bool = False
+    leave_stdin_open: bool = False
+    prepare: Callable[[], None] | None = None
+
+    @property
+    def pid_file(self) -> str:
+        return os.path.join(self.bundle, "pidfile")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaunchExec:
+    """A further process in the container ``id``. ``bundle`` is a directory of the exec's own, with process.json."""
+
+    id: str
+    exec_id: str
+    bundle: str
+    runtime: RuntimeProgram
+    terminal: bool = False
+    stdin: bool = False
+
+    @property
+    def pid_file(self) -> str:
+        return os.path.join(self.bundle, "pidfile")
+
+    @property
+    def process_file(self) -> str:
+        return os.path.join(self.bundle, "process.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Launched:
+    """The container exists and waits to be started: conmon's process id and that of its first process."""
+
+    monitor: int
+    pid: int
+
+
+class Monitor:
+    """Starts conmon processes and reaps them; they outlive this process."""
+
+    def __init__(self, *, spawn: Spawn, tmp_dir: str = "/tmp", conmon: str = "/usr/bin/conmon") -> None:  # noqa: S108
+        """``tmp_dir`` is where consoles are handed over; one with too long a name is not used."""
+        self._spawn = spawn
+        self._conmon = conmon
+        self._environment = {"PATH": _PATH, "TMPDIR": tmp_dir if len(tmp_dir) < _LONGEST_TMP else "/tmp"}  # noqa: S108
+
+    async def launch(self, launch: Launch) -> Launched:
+        """Create the container; raises RuntimeFailure with Docker's text and exit code."""
+        arguments = [
+            *self._common(launch.id, launch.bundle, launch.runtime, launch.pid_file),
+            *("--name", launch.name),
+            *("--exit-dir", launch.exit_dir),
+            *launch.log.arguments(),
+            *_flags(terminal=launch.terminal, stdin=launch.stdin, leave_stdin_open=launch.leave_stdin_open),
+        ]
+        with _sync_pipe() as (reader, writer):
+            environment = {**self._environment, "_OCI_SYNCPIPE": str(writer)}
+            running = self._start(arguments, environment, (writer,), launch.prepare)
+            os.close(writer)
+            report = await SyncReader(reader).next()
+        pid = report.get("pid", -1) if report else -1
+        if pid < 0:
+            raise start_failure(_message(report, running), launch.runtime.name)
+        return Launched(running.pid, pid)
+
+    async def launch_exec(self, launch: LaunchExec) -> RunningExec:
+        """Start a process beside the container's first one, held until ``RunningExec.release``.
+
+        Its streams are attached to in between, so that no output is lost.
+        """
+        arguments = [
+            *self._common(launch.id, launch.bundle, launch.runtime, launch.pid_file),
+            *("--api-version", "1", "--exec", "--exec-attach", "--exec-process-spec", launch.process_file),
+            *("--exit-dir", launch.bundle),
+            *LogTarget().arguments(),
+            *_flags(terminal=launch.terminal, stdin=launch.stdin, leave_stdin_open=launch.terminal),
+        ]
+        held = ExecPipes()
+        environment = {**self._environment, **held.environment()}
+        try:
+            running = self._start(arguments, environment, held.given, None)
+        except BaseException:
+            held.close()
+            raise
+        held.close_given()
+        # conmon waits for a first byte before it does anything, and for a second before it starts the process.
+        os.write(held.start, b"\0")
+        ready = await SyncReader(held.attached).next()
+        execution = RunningExec(launch, running, held)
+        if ready is None:
+            held.close()
+            raise exec_failure(_message(None, running))
+        return execution
+
+    def _common(self, identifier: str, bundle: str, runtime: RuntimeProgram, pid_file: str) -> list[str]:
+        return [
+            self._conmon,
+            *("--cid", identifier, "--cuuid", identifier),
+            *("--runtime", runtime.path, "--runtime-arg", f"--root={runtime.root}"),
+            *("--bundle", bundle, "--container-pidfile", pid_file),
+            # One fork less, and conmon's process id is known without a file.
+            "--sync",
+            "--full-attach",
+            # The log is not worth an fsync at every exit: dockerd makes none either.
+            "--no-sync-log",
+        ]
+
+    def _start(
+        self,
+        arguments: list[str],
+        environment: Mapping[str, str],
+        given: Sequence[int],
+        prepare: Callable[[], None] | None,
+    ) -> subprocess.Popen[bytes]:
+        running = self._spawn(
+            arguments,
+            env=environment,
+            pass_fds=given,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            prepare=prepare,
+        )
+        _reap_when_gone(running)
+        return running
+
+
+def _flags(*, terminal: bool, stdin: bool, leave_stdin_open: bool) -> Iterator[str]:
+    if terminal:
+        yield "--terminal"
+    if stdin:
+        yield "--stdin"
+    if leave_stdin_open:
+        yield "--leave-stdin-open"
+
+
+def _reap_when_gone(running: subprocess.Popen[bytes]) -> None:
+    loop = asyncio.get_running_loop()
+    pidfd = os.pidfd_open(running.pid)
+
+    def reap() -> None:
+        loop.remove_reader(pidfd)
+        os.close(pidfd)
+        running.wait()
+
+    loop.add_reader(pidfd, reap)
+
+
+def _message(report: Mapping[str, Any] | None, running: subprocess.Popen[bytes]) -> str:
+    """What the runtime said, else what conmon said before it gave up its stderr."""
+    if report and report.get("message"):
+        return str(report["message"])
+    assert running.stderr is not None
+    os.set_blocking(running.stderr.fileno(), False)
+    said = running.stderr.read() or b""
+    return said.decode("utf-8", "replace").strip() or "conmon ended without a word"
+
+
+@contextlib.contextmanager
+def _sync_pipe() -> Iterator[tuple[int, int]]:
+    """A pipe whose write end conmon gets; whoever passes it on closes that end."""
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    os.set_blocking(reader, False)
+    try:
+        yield reader, writer
+    finally:
+        os.close(reader)
+
+
+class SyncReader:
+    """Reads conmon's reports, one JSON object a line, from a non-blocking pipe."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._buffer = b""
+
+    async def next(self) -> Mapping[str, Any] | None:
+        """The next report; None when the pipe ends before one."""
+        while b"\n" not in self._buffer:
+            try:
+                piece = os.read(self._descriptor, _PIPE_READ)
+            except BlockingIOError:
+                await _readable(self._descriptor)
+                continue
+            if not piece:
+                return None
+            self._buffer += piece
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        # conmon copies control characters of the runtime's message unescaped.
+        report = json.loads(line.decode("utf-8", "replace"), strict=False)
+        return report if isinstance(report, dict) else None
+
+
+async def _readable(descriptor: int) -> None:
+    loop = asyncio.get_running_loop()
+    ready: asyncio.Future[None] = loop.create_future()
+    loop.add_reader(descriptor, _finish, ready)
+    try:
+        await ready
+    finally:
+        loop.remove_reader(descriptor)
+
+
+def _finish(ready: asyncio.Future[None]) -> None:
+    if not ready.done():
+        ready.set_result(None)
+
+
+class ExecPipes:
+    """The three pipes of an exec: reports, "attach now", and the start signals. ``given`` are conmon's ends."""
+
+    def __init__(self) -> None:
+        self.reports, reports = os.pipe2(os.O_CLOEXEC)
+        self.attached, attached = os.pipe2(os.O_CLOEXEC)
+        start, self.start = os.pipe2(os.O_CLOEXEC)
+        self.given = (reports, attached, start)
+        os.set_blocking(self.reports, False)
+        os.set_blocking(self.attached, False)
+        self._open = {self.reports, self.attached, self.start, *self.given}
+
+    def environment(self) -> Mapping[str, str]:
+        names = ("_OCI_SYNCPIPE", "_OCI_ATTACHPIPE", "_OCI_STARTPIPE")
+        return dict(zip(names, map(str, self.given), strict=True))
+
+    def close_given(self) -> None:
+        for descriptor in self.given:
+            self._close(descriptor)
+
+    def close_start(self) -> None:
+        self._close(self.start)
+        self._close(self.attached)
+
+    def close(self) -> None:
+        for descriptor in tuple(self._open):
+            self._close(descriptor)
+
+    def _close(self, descriptor: int) -> None:
+        if descriptor in self._open:
+            self._open.discard(descriptor)
+            os.close(descriptor)
+
+
+class RunningExec:
+    """An exec whose process is held back until ``release``; then ``pid`` and, at the end, the exit code come."""
+
+    def __init__(self, launch: LaunchExec, monitor: subprocess.Popen[bytes], pipes: ExecPipes) -> None:
+        self._launch = launch
+        self._monitor = monitor
+        self._pipes = pipes
+        self._reports = SyncReader(pipes.reports)
+
+    @property
+    def bundle(self) -> str:
+        return self._launch.bundle
+
+    @property
+    def monitor(self) -> int:
+        return self._monitor.pid
+
+    async def release(self) -> int:
+        """Let the process run; its process id. Raises RuntimeFailure with Docker's text and exit code."""
+        os.write(self._pipes.start, b"\0")
+        self._pipes.close_start()
+        report = await self._reports.next()
+        pid = int(report.get("data", -1)) if report else -1
+        if pid < 0:
+            self.close()
+            raise exec_failure(_message(report, self._monitor))
+        return pid
+
+    async def wait(self) -> int:
+        """The exit code, once the process ended; raises RuntimeFailure when conmon was lost."""
+        report = await self._reports.next()
+        self.close()
+        if report is None:
+            raise RuntimeFailure(f"the monitor of exec {self._launch.exec_id} is gone")
+        return int(report.get("data", -1))
+
+    def close(self) -> None:
+        """Give the pipes back; the process itself is not touched."""
+        self._pipes.close()
