@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -24,6 +25,7 @@ HEADERS: Mapping[str, str] = {
 JSON_HEADERS: Mapping[str, str] = {**HEADERS, hdrs.CONTENT_TYPE: "application/json"}
 TAR_HEADERS: Mapping[str, str] = {**HEADERS, hdrs.CONTENT_TYPE: "application/x-tar"}
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _encoder = msgspec.json.Encoder()
 
 
@@ -33,7 +35,7 @@ def encode(value: Any) -> bytes:
         return _encoder.encode(value) + b"\n"
     except UnicodeEncodeError:
         text = json.dumps(msgspec.to_builtins(value), ensure_ascii=False, separators=(",", ":"))
-        return text.encode(errors="replace") + b"\n"
+        return _SURROGATE.sub("\ufffd", text).encode() + b"\n"
 
 
 def answer(value: Any, status: int = 200) -> web.Response:

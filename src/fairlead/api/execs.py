@@ -8,7 +8,7 @@ from fairlead.api.answers import answer, empty
 from fairlead.api.call import Call
 from fairlead.api.containers import console_size
 from fairlead.api.hijack import Hijacked, take
-from fairlead.api.pump import pump
+from fairlead.api.pump import OnEof, pump
 from fairlead.api.router import Route
 from fairlead.errors import EngineError
 from fairlead.wire.execs import exec_inspect, parse_create, parse_start
@@ -40,7 +40,8 @@ async def start(call: Call) -> web.StreamResponse:
         duplex.abort()
         raise
     else:
-        await pump(duplex, session, multiplexed=not tty)
+        on_eof = OnEof.of(stdin=found.spec.stdin, once=True, tty=tty)
+        await pump(duplex, session, on_eof, multiplexed=not tty)
     return Hijacked()
 
 

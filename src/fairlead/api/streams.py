@@ -10,7 +10,7 @@ from aiohttp import hdrs, web
 from fairlead.api.answers import HEADERS, JSON_HEADERS, answer, encode, open_stream, until_gone
 from fairlead.api.call import Call
 from fairlead.api.hijack import Hijacked, take
-from fairlead.api.pump import pump, pump_websocket
+from fairlead.api.pump import OnEof, pump, pump_websocket
 from fairlead.api.router import Route
 from fairlead.errors import EngineError, InvalidArgument, NotFound, Unsupported
 from fairlead.model.requests import AttachSpec, LogSpec, WaitCondition
@@ -32,9 +32,10 @@ async def attach(call: Call) -> web.StreamResponse:
         session = await call.engine.containers.attach(call.args["id"], spec)
     except EngineError as error:
         return _refused(error)
-    tty = call.engine.containers.find(call.args["id"]).config.tty
-    duplex = await take(call.request, content_type(tty=tty, version=call.version))
-    await pump(duplex, session, multiplexed=not tty)
+    config = call.engine.containers.find(call.args["id"]).config
+    duplex = await take(call.request, content_type(tty=config.tty, version=call.version))
+    on_eof = OnEof.of(stdin=spec.stdin, once=config.stdin_once, tty=config.tty)
+    await pump(duplex, session, on_eof, multiplexed=not config.tty)
     return Hijacked()
 
 
@@ -56,14 +57,17 @@ def _refused(error: EngineError) -> web.Response:
 
 
 async def attach_websocket(call: Call) -> web.StreamResponse:
-    session = await call.engine.containers.attach(call.args["id"], _attach_spec(call))
+    spec = _attach_spec(call)
+    session = await call.engine.containers.attach(call.args["id"], spec)
+    config = call.engine.containers.find(call.args["id"]).config
     socket = web.WebSocketResponse(autoping=True, heartbeat=30.0)
     try:
         await socket.prepare(call.request)
     except BaseException:
         await session.close()
         raise
-    await pump_websocket(socket, session, binary=call.version >= _BINARY_WEBSOCKET)
+    on_eof = OnEof.of(stdin=spec.stdin, once=config.stdin_once, tty=config.tty)
+    await pump_websocket(socket, session, on_eof, binary=call.version >= _BINARY_WEBSOCKET)
     return socket
 
 

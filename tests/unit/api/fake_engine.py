@@ -115,7 +115,8 @@ class Running:
 
 
 async def run(running: Running, command: tuple[str, ...]) -> int:
-    """What the command does; its exit code."""
+    """What the command does; its exit code. As with real processes, some time passes before the first byte."""
+    await asyncio.sleep(0.01)
     match command:
         case ("cat", *_):
             while data := await running.stdin.get():
@@ -224,6 +225,8 @@ class Containers:
             raise NotModified("already running")
         if container.path == "missing":
             self.running[container.id].end()
+            if container.host.auto_remove:
+                self._gone(container.id)
             raise RuntimeFailure('exec: "missing": executable file not found in $PATH', 127)
         endpoints = tuple(self._endpoint(container, network) for network in container.spec.networks)
         state = State(status="running", pid=4242, started=time.time_ns())
@@ -565,6 +568,7 @@ class Images:
         self.add("busybox:latest")
 
     def add(self, tag: str) -> Image:
+        tag = tag.removeprefix("docker.io/library/")
         image = Image(
             id=f"sha256:{ids.new_id()}",
             created="2024-05-06T07:08:09.5Z",
@@ -594,7 +598,8 @@ class Images:
         image = self.find(ref)
         if not repo:
             raise InvalidArgument("invalid reference format")
-        self.known[image.id] = replace(image, tags=(*image.tags, f"{repo}:{tag or 'latest'}"))
+        name = f"{repo}:{tag or 'latest'}".removeprefix("docker.io/library/")
+        self.known[image.id] = replace(image, tags=(*image.tags, name))
 
     async def remove(self, ref: str, force: bool, noprune: bool) -> list[Untagged | Deleted]:
         image = self.find(ref)
@@ -626,6 +631,7 @@ class Images:
 
     async def pull(self, ref: str, platform: str, auth: Any) -> AsyncIterator[Progress]:
         self.auth = auth
+        ref = ref.removeprefix("docker.io/library/").removeprefix("docker.io/")
         if ref.startswith("nowhere"):
             raise NotFound(f"pull access denied for {ref}, repository does not exist")
         yield Progress(status=f"Pulling from {ref}", id="latest")

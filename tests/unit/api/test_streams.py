@@ -33,7 +33,7 @@ def attach(api: Api, identifier: str, version: str = "/v1.51", query: str = "std
 
 
 def test_attach_answers_the_upgrade_byte_for_byte(api: Api) -> None:
-    identifier = api.container("cat", start=False, OpenStdin=True)
+    identifier = api.container("cat", start=False, OpenStdin=True, StdinOnce=True)
     sock, head = attach(api, identifier)
     assert head == (
         b"HTTP/1.1 101 UPGRADED\r\nContent-Type: " + MULTIPLEXED + b"\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n"
@@ -70,7 +70,7 @@ def test_output_of_a_tty_is_raw(api: Api) -> None:
 
 
 def test_half_close_ends_stdin_and_output_goes_on(api: Api) -> None:
-    identifier = api.container("cat", start=False, OpenStdin=True)
+    identifier = api.container("cat", start=False, OpenStdin=True, StdinOnce=True)
     sock, _ = attach(api, identifier)
     sock.sendall(b"before start, ")
     api.call("POST", f"/containers/{identifier}/start")
@@ -80,7 +80,7 @@ def test_half_close_ends_stdin_and_output_goes_on(api: Api) -> None:
 
 
 def test_input_sent_together_with_the_request_is_not_lost(api: Api) -> None:
-    identifier = api.container("cat", OpenStdin=True)
+    identifier = api.container("cat", OpenStdin=True, StdinOnce=True)
     sock = api.raw()
     request = (
         f"POST /containers/{identifier}/attach?stream=1&stdin=1&stdout=1 HTTP/1.1\r\nHost: x\r\n"
@@ -89,6 +89,22 @@ def test_input_sent_together_with_the_request_is_not_lost(api: Api) -> None:
     sock.sendall(request.encode() + b"early bytes")
     sock.shutdown(socket.SHUT_WR)
     assert read_all(sock).endswith(b"\r\n\r\n" + frame(1, b"early bytes"))
+
+
+def test_stdin_that_stays_open_outlives_the_client(api: Api) -> None:
+    identifier = api.container("cat", OpenStdin=True)
+    sock, _ = attach(api, identifier)
+    sock.shutdown(socket.SHUT_WR)
+    assert read_all(sock) == b""
+    assert api.call("GET", f"/containers/{identifier}/json").json["State"]["Running"] is True
+
+
+def test_a_client_without_stdin_may_half_close(api: Api) -> None:
+    identifier = api.container("echo", "on", start=False, OpenStdin=True)
+    sock, _ = attach(api, identifier, query="")
+    sock.shutdown(socket.SHUT_WR)
+    api.call("POST", f"/containers/{identifier}/start")
+    assert read_all(sock) == frame(1, b"on\n")
 
 
 def test_four_megabytes_arrive_whole(api: Api) -> None:
@@ -100,7 +116,7 @@ def test_four_megabytes_arrive_whole(api: Api) -> None:
 
 
 def test_large_input_comes_back_whole(api: Api) -> None:
-    identifier = api.container("cat", OpenStdin=True)
+    identifier = api.container("cat", OpenStdin=True, StdinOnce=True)
     sock, _ = attach(api, identifier)
     sent = bytes(range(32, 256)) * (3 << 12)
 
@@ -116,7 +132,7 @@ def test_large_input_comes_back_whole(api: Api) -> None:
 
 
 def test_detach_keys_close_the_stream_and_leave_the_container(api: Api) -> None:
-    identifier = api.container("cat", OpenStdin=True, Tty=True)
+    identifier = api.container("cat", OpenStdin=True, StdinOnce=True, Tty=True)
     sock, _ = attach(api, identifier)
     sock.sendall(b"\x10\x11")
     assert read_all(sock) == b""
@@ -128,7 +144,7 @@ def test_a_client_that_goes_away_leaves_nothing_behind(api: Api) -> None:
     sessions = api.engine.containers.running[identifier].sessions
     reset, _ = attach(api, identifier)
     closed, _ = attach(api, identifier)
-    half, _ = attach(api, identifier)
+    half, _ = attach(api, identifier, query="")
     half.shutdown(socket.SHUT_WR)
     reset.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     reset.close()
@@ -156,7 +172,7 @@ def test_attach_refused_is_text_with_the_status(api: Api) -> None:
 
 
 def test_websocket_attach_is_not_framed(api: Api) -> None:
-    identifier = api.container("cat", OpenStdin=True)
+    identifier = api.container("cat", OpenStdin=True, StdinOnce=True)
     sock = api.raw()
     sock.sendall(
         f"GET /v1.51/containers/{identifier}/attach/ws?stream=1&stdin=1&stdout=1 HTTP/1.1\r\nHost: x\r\n"
@@ -235,7 +251,7 @@ def test_logs_of_a_tty_are_raw_and_detailed(api: Api) -> None:
 
 
 def test_logs_follow_until_the_end(api: Api) -> None:
-    identifier = api.container("cat", OpenStdin=True)
+    identifier = api.container("cat", OpenStdin=True, StdinOnce=True)
     sock, _ = attach(api, identifier)
     sock.sendall(b"one\n")
     timer = threading.Timer(0.1, lambda: (sock.sendall(b"two\n"), sock.shutdown(socket.SHUT_WR)))
