@@ -1,3 +1,3 @@
-from harness.fixtures import able, archive, engine, flags, machine, pristine, running
+from harness.fixtures import able, archive, daemon_flags, engine, machine, pristine, running
 
-__all__ = ["able", "archive", "engine", "flags", "machine", "pristine", "running"]
+__all__ = ["able", "archive", "daemon_flags", "engine", "machine", "pristine", "running"]

@@ -134,10 +134,10 @@ def test_errors_of_the_upstream(asker: Asker) -> None:
 def test_dns_options_are_asked_from_the_containers_namespace(engine: Engine) -> None:
     engine.docker("network", "create", "-o", "com.docker.network.bridge.enable_ip_masquerade=false", "n")
     argv = ["--dns", PEER4, "--dns-search", "example.org", "--dns-option", "timeout:7", "--network", "n"]
-    engine.docker("run", "-d", "--name", "c", *argv, "busybox", "sleep", "100")
-    assert Asker(engine, "c").find("four.test") == {PEER4}
+    engine.docker("run", "-d", "--name", "box", *argv, "busybox", "sleep", "100")
+    assert Asker(engine, "box").find("four.test") == {PEER4}
     assert f"{engine.address('c', 'n')} four.test" in engine.machine.queries.read_text()
-    lines = engine.execute("c", "cat", "/etc/resolv.conf").splitlines()
+    lines = engine.execute("box", "cat", "/etc/resolv.conf").splitlines()
     assert {f"nameserver {SERVER}", "search example.org"} <= set(lines)
     assert any(line.startswith("options") and "timeout:7" in line and "ndots:0" in line for line in lines)
 
@@ -167,12 +167,12 @@ def _fails(asker: Asker) -> str:
 
 def test_port_53_stays_the_containers_own(engine: Engine) -> None:
     engine.docker("network", "create", "n")
-    argv = ["--network", "n", "--name", "c", "busybox", "nc", "-u", "-l", "-p", "53", "-e", "cat"]
+    argv = ["--network", "n", "--name", "box", "busybox", "nc", "-u", "-l", "-p", "53", "-e", "cat"]
     engine.docker("run", "-d", *argv)
     engine.docker("run", "-d", "--name", "asker", "--network", "n", "busybox", "sleep", "100")
-    assert Asker(engine, "asker").find("c") == {engine.address("c", "n")}
-    assert Asker(engine, "c").find("asker") == {engine.address("asker", "n")}
-    assert engine.inspect("c")["State"]["Running"] is True
+    assert Asker(engine, "asker").find("box") == {engine.address("box", "n")}
+    assert Asker(engine, "box").find("asker") == {engine.address("asker", "n")}
+    assert engine.inspect("box")["State"]["Running"] is True
 
 
 def test_a_user_of_the_container_sees_only_its_resolver(engine: Engine) -> None:
@@ -187,6 +187,6 @@ def test_the_default_bridge_has_the_hosts_servers(engine: Engine) -> None:
 
 
 def test_links_on_a_user_network_are_aliases_of_the_asker_alone(engine: Engine, asker: Asker) -> None:
-    engine.docker("run", "-d", "--name", "l", "--network", "mynet", "--link", "web:w", "busybox", "sleep", "100")
-    assert Asker(engine, "l").find("w") == {engine.address("web", "mynet")}
-    assert asker.ask("w").rcode() == dns.rcode.NXDOMAIN
+    engine.docker("run", "-d", "--name", "linker", "--network", "mynet", "--link", "web:ww", "busybox", "sleep", "100")
+    assert Asker(engine, "linker").find("ww") == {engine.address("web", "mynet")}
+    assert asker.ask("ww").rcode() == dns.rcode.NXDOMAIN

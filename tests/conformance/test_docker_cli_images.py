@@ -206,7 +206,7 @@ http: {{addr: "{address}:5000"}}
 
 
 @pytest.fixture(scope="module")
-def flags() -> list[str]:
+def daemon_flags() -> list[str]:
     """The registry below speaks plain HTTP."""
     return ["--insecure-registry", f"{PEER4}:5000"]
 

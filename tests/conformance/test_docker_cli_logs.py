@@ -14,50 +14,52 @@ from harness.engine import Engine, wait_until
 @pytest.fixture
 def spoken(engine: Engine) -> Engine:
     script = "for n in 1 2 3 4 5; do echo out $n; echo err $n >&2; sleep 0.05; done"
-    engine.docker("run", "--name", "c", "busybox", "sh", "-c", script)
+    engine.docker("run", "--name", "box", "busybox", "sh", "-c", script)
     return engine
 
 
 def test_both_streams(spoken: Engine) -> None:
-    done = spoken.docker("logs", "c")
+    done = spoken.docker("logs", "box")
     assert done.stdout.splitlines() == [f"out {n}" for n in range(1, 6)]
     assert done.stderr.splitlines() == [f"err {n}" for n in range(1, 6)]
 
 
 @pytest.mark.parametrize(("tail", "count"), [("0", 0), ("3", 3), ("all", 10), ("100", 10)])
 def test_tail(spoken: Engine, tail: str, count: int) -> None:
-    done = spoken.docker("logs", "--tail", tail, "c")
+    done = spoken.docker("logs", "--tail", tail, "box")
     assert len(done.stdout.splitlines()) + len(done.stderr.splitlines()) == count
 
 
 def test_timestamps(spoken: Engine) -> None:
-    for line in spoken.docker("logs", "-t", "c").stdout.splitlines():
+    for line in spoken.docker("logs", "-t", "box").stdout.splitlines():
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z out \d", line)
 
 
 def test_since_and_until(spoken: Engine) -> None:
-    lines = spoken.docker("logs", "-t", "c").stdout.splitlines()
+    lines = spoken.docker("logs", "-t", "box").stdout.splitlines()
     third = lines[2].split()[0]
-    since = spoken.docker("logs", "--since", third, "c").stdout.splitlines()
+    since = spoken.docker("logs", "--since", third, "box").stdout.splitlines()
     assert since == ["out 3", "out 4", "out 5"]
-    assert spoken.docker("logs", "--until", third, "c").stdout.splitlines() in (
+    assert spoken.docker("logs", "--until", third, "box").stdout.splitlines() in (
         ["out 1", "out 2"],
         ["out 1", "out 2", "out 3"],
     )
-    assert spoken.docker("logs", "--since", "1h", "c").stdout.splitlines()[0] == "out 1"
+    assert spoken.docker("logs", "--since", "1h", "box").stdout.splitlines()[0] == "out 1"
     time.sleep(1)
-    assert spoken.docker("logs", "--since", "1s", "c").stdout == ""
+    assert spoken.docker("logs", "--since", "1s", "box").stdout == ""
 
 
 def test_follow_ends_with_the_container(engine: Engine) -> None:
-    engine.docker("run", "-d", "--name", "c", "busybox", "sh", "-c", "echo one; sleep 0.7; echo two")
-    assert engine.docker("logs", "-f", "c").stdout.splitlines() == ["one", "two"]
+    engine.docker("run", "-d", "--name", "box", "busybox", "sh", "-c", "echo one; sleep 0.7; echo two")
+    assert engine.docker("logs", "-f", "box").stdout.splitlines() == ["one", "two"]
 
 
 def test_follow_goes_on_over_a_restart_of_the_reader(engine: Engine) -> None:
-    engine.docker("run", "-d", "--name", "c", "busybox", "sh", "-c", "for n in $(seq 50); do echo $n; sleep 0.05; done")
+    engine.docker(
+        "run", "-d", "--name", "box", "busybox", "sh", "-c", "for n in $(seq 50); do echo $n; sleep 0.05; done"
+    )
     follower = subprocess.Popen(
-        ["docker", "logs", "-f", "--tail", "0", "c"], env=engine.environment, stdout=subprocess.PIPE, text=True
+        ["docker", "logs", "-f", "--tail", "0", "box"], env=engine.environment, stdout=subprocess.PIPE, text=True
     )
     assert follower.stdout is not None
     first = int(follower.stdout.readline())
@@ -66,42 +68,42 @@ def test_follow_goes_on_over_a_restart_of_the_reader(engine: Engine) -> None:
 
 
 def test_a_terminals_log_is_raw(engine: Engine) -> None:
-    engine.docker("run", "-dt", "--name", "c", "busybox", "sh", "-c", "echo out; echo err >&2")
-    wait_until(lambda: not engine.inspect("c")["State"]["Running"], "it ended")
-    raw = subprocess.run(["docker", "logs", "c"], env=engine.environment, capture_output=True, check=True)
+    engine.docker("run", "-dt", "--name", "box", "busybox", "sh", "-c", "echo out; echo err >&2")
+    wait_until(lambda: not engine.inspect("box")["State"]["Running"], "it ended")
+    raw = subprocess.run(["docker", "logs", "box"], env=engine.environment, capture_output=True, check=True)
     assert (raw.stdout, raw.stderr) == (b"out\r\nerr\r\n", b"")
 
 
 def test_a_line_without_end_and_a_very_long_one(engine: Engine) -> None:
     script = "printf 'no end'; echo; head -c 100000 /dev/zero | tr '\\0' x; echo; printf last"
-    engine.docker("run", "--name", "c", "busybox", "sh", "-c", script)
-    assert engine.docker("logs", "c").stdout == "no end\n" + "x" * 100000 + "\nlast"
+    engine.docker("run", "--name", "box", "busybox", "sh", "-c", script)
+    assert engine.docker("logs", "box").stdout == "no end\n" + "x" * 100000 + "\nlast"
 
 
 def test_details_show_the_asked_labels(engine: Engine) -> None:
     argv = ["--log-opt", "labels=colour", "--label", "colour=red", "--log-opt", "env=MOOD", "-e", "MOOD=fine"]
-    engine.docker("run", "--name", "c", *argv, "busybox", "echo", "hello")
-    assert engine.docker("logs", "--details", "c").stdout == "MOOD=fine,colour=red hello\n"
+    engine.docker("run", "--name", "box", *argv, "busybox", "echo", "hello")
+    assert engine.docker("logs", "--details", "box").stdout == "MOOD=fine,colour=red hello\n"
 
 
 def test_driver_none_keeps_nothing(engine: Engine) -> None:
-    engine.docker("run", "--name", "c", "--log-driver", "none", "busybox", "echo", "hello")
-    done = engine.docker("logs", "c", check=False)
+    engine.docker("run", "--name", "box", "--log-driver", "none", "busybox", "echo", "hello")
+    done = engine.docker("logs", "box", check=False)
     assert done.returncode == 1
     assert "configured logging driver does not support reading" in done.stderr
 
 
 def test_driver_local(engine: Engine) -> None:
-    engine.docker("run", "--name", "c", "--log-driver", "local", "busybox", "echo", "hello")
-    assert engine.docker("logs", "c").stdout == "hello\n"
-    assert engine.inspect("c")["HostConfig"]["LogConfig"]["Type"] == "local"
+    engine.docker("run", "--name", "box", "--log-driver", "local", "busybox", "echo", "hello")
+    assert engine.docker("logs", "box").stdout == "hello\n"
+    assert engine.inspect("box")["HostConfig"]["LogConfig"]["Type"] == "local"
 
 
 def test_max_size_and_max_file_bound_the_log(engine: Engine) -> None:
     options = ["--log-opt", "max-size=20k", "--log-opt", "max-file=3"]
     script = "for n in $(seq 2500); do echo a line of some forty bytes, number $n; done"
-    engine.docker("run", "--name", "c", *options, "busybox", "sh", "-c", script)
-    lines = engine.docker("logs", "c").stdout.splitlines()
+    engine.docker("run", "--name", "box", *options, "busybox", "sh", "-c", script)
+    lines = engine.docker("logs", "box").stdout.splitlines()
     assert lines[-1].endswith("number 2500")
     kept = [int(line.rpartition(" ")[2]) for line in lines]
     assert kept == list(range(kept[0], 2501))

@@ -58,8 +58,8 @@ def test_a_freed_address_rests(engine: Engine) -> None:
 
 def test_static_addresses(engine: Engine) -> None:
     engine.docker("network", "create", "--ipv6", "--subnet", "10.9.8.0/24", "--subnet", "fd00:9::/64", "n")
-    sleeper(engine, "c", "--network", "n", "--ip", "10.9.8.99", "--ip6", "fd00:9::99")
-    shown = engine.execute("c", "ip", "address", "show", "eth0")
+    sleeper(engine, "box", "--network", "n", "--ip", "10.9.8.99", "--ip6", "fd00:9::99")
+    shown = engine.execute("box", "ip", "address", "show", "eth0")
     assert "inet 10.9.8.99/24" in shown
     assert "inet6 fd00:9::99/64" in shown
     done = engine.docker("run", "--rm", "--network", "n", "--ip", "10.9.8.99", "busybox", check=False)
@@ -68,9 +68,9 @@ def test_static_addresses(engine: Engine) -> None:
 
 
 def test_a_mac_address_of_ones_choice(engine: Engine) -> None:
-    sleeper(engine, "c", "--mac-address", "02:00:00:00:be:ef")
-    assert engine.execute("c", "cat", "/sys/class/net/eth0/address").strip() == "02:00:00:00:be:ef"
-    assert engine.inspect("c")["NetworkSettings"]["Networks"]["bridge"]["MacAddress"] == "02:00:00:00:be:ef"
+    sleeper(engine, "box", "--mac-address", "02:00:00:00:be:ef")
+    assert engine.execute("box", "cat", "/sys/class/net/eth0/address").strip() == "02:00:00:00:be:ef"
+    assert engine.inspect("box")["NetworkSettings"]["Networks"]["bridge"]["MacAddress"] == "02:00:00:00:be:ef"
 
 
 def test_dual_stack_by_ula(engine: Engine) -> None:
@@ -85,9 +85,9 @@ def test_dual_stack_by_ula(engine: Engine) -> None:
 
 def test_ipv6_only(engine: Engine) -> None:
     engine.docker("network", "create", "--ipv4=false", "--ipv6", "n")
-    sleeper(engine, "c", "--network", "n")
-    assert engine.execute("c", "ip", "-4", "-o", "address", "show", "eth0") == ""
-    assert engine.address6("c", "n")
+    sleeper(engine, "box", "--network", "n")
+    assert engine.execute("box", "ip", "-4", "-o", "address", "show", "eth0") == ""
+    assert engine.address6("box", "n")
 
 
 def test_the_outside_is_reached_with_the_hosts_address(engine: Engine) -> None:
@@ -118,31 +118,31 @@ def test_icc_off_separates_neighbours(engine: Engine) -> None:
 def test_masquerade_off_keeps_the_source(engine: Engine) -> None:
     argv = ["-o", "com.docker.network.bridge.enable_ip_masquerade=false", "--subnet", "10.9.8.0/24"]
     engine.docker("network", "create", *argv, "n")
-    sleeper(engine, "c", "--network", "n", "--dns", PEER4)
-    engine.docker("exec", "c", "nslookup", "four.test", check=False)
+    sleeper(engine, "box", "--network", "n", "--dns", PEER4)
+    engine.docker("exec", "box", "nslookup", "four.test", check=False)
     assert f"{engine.address('c', 'n')} four.test" in engine.machine.queries.read_text()
 
 
 def test_mtu(engine: Engine) -> None:
     network = engine.out("network", "create", "-o", "com.docker.network.driver.mtu=1400", "n")
-    sleeper(engine, "c", "--network", "n")
-    assert engine.execute("c", "cat", "/sys/class/net/eth0/mtu").strip() == "1400"
+    sleeper(engine, "box", "--network", "n")
+    assert engine.execute("box", "cat", "/sys/class/net/eth0/mtu").strip() == "1400"
     assert "mtu 1400" in engine.host.run("ip", "link", "show", f"br-{network[:12]}")
 
 
 def test_bridge_and_interface_names(engine: Engine) -> None:
     options = ["-o", "com.docker.network.bridge.name=mybr", "-o", "com.docker.network.container_iface_prefix=net"]
     engine.docker("network", "create", *options, "n")
-    sleeper(engine, "c", "--network", "n")
+    sleeper(engine, "box", "--network", "n")
     assert "mybr" in engine.host.run("ip", "link", "show", "type", "bridge")
-    assert "net0" in engine.execute("c", "ip", "link")
+    assert "net0" in engine.execute("box", "ip", "link")
 
 
 def test_several_networks_from_the_start(engine: Engine) -> None:
     for name in ("a", "b"):
         engine.docker("network", "create", name)
-    sleeper(engine, "c", "--network", "b", "--network", "a")
-    shown = engine.execute("c", "ip", "-4", "-o", "address")
+    sleeper(engine, "box", "--network", "b", "--network", "a")
+    shown = engine.execute("box", "ip", "-4", "-o", "address")
     assert re.search(rf"eth0\s+inet {re.escape(engine.address('c', 'b'))}/", shown)
     assert re.search(rf"eth1\s+inet {re.escape(engine.address('c', 'a'))}/", shown)
 
@@ -160,47 +160,47 @@ def test_gateway_priority(engine: Engine) -> None:
 def test_the_default_route_moves_with_connect_and_disconnect(engine: Engine) -> None:
     for name in ("a", "b"):
         engine.docker("network", "create", name)
-    sleeper(engine, "c", "--network", "b")
-    engine.docker("network", "connect", "a", "c")
+    sleeper(engine, "box", "--network", "b")
+    engine.docker("network", "connect", "a", "box")
     gateway = {name: engine.network(name)["IPAM"]["Config"][0]["Gateway"] for name in ("a", "b")}
-    assert f"default via {gateway['a']} " in engine.execute("c", "ip", "route")
-    engine.docker("network", "disconnect", "a", "c")
-    assert f"default via {gateway['b']} " in engine.execute("c", "ip", "route")
-    engine.docker("network", "disconnect", "b", "c")
-    assert engine.execute("c", "ip", "route") == ""
+    assert f"default via {gateway['a']} " in engine.execute("box", "ip", "route")
+    engine.docker("network", "disconnect", "a", "box")
+    assert f"default via {gateway['b']} " in engine.execute("box", "ip", "route")
+    engine.docker("network", "disconnect", "b", "box")
+    assert engine.execute("box", "ip", "route") == ""
 
 
 def test_connect_with_address_and_alias(engine: Engine) -> None:
     engine.docker("network", "create", "--subnet", "10.9.8.0/24", "n")
-    sleeper(engine, "c")
+    sleeper(engine, "box")
     sleeper(engine, "asker", "--network", "n")
-    engine.docker("network", "connect", "--ip", "10.9.8.50", "--alias", "other", "n", "c")
+    engine.docker("network", "connect", "--ip", "10.9.8.50", "--alias", "other", "n", "box")
     assert "10.9.8.50" in engine.execute("asker", "nslookup", "other.")
 
 
 def test_connect_before_start_takes_effect_at_start(engine: Engine) -> None:
     engine.docker("network", "create", "n")
-    engine.docker("create", "--name", "c", "busybox", "sleep", "100")
-    engine.docker("network", "connect", "n", "c")
-    engine.docker("start", "c")
-    assert engine.address("c", "n") in engine.execute("c", "ip", "address")
+    engine.docker("create", "--name", "box", "busybox", "sleep", "100")
+    engine.docker("network", "connect", "n", "box")
+    engine.docker("start", "box")
+    assert engine.address("box", "n") in engine.execute("box", "ip", "address")
 
 
 def test_connect_twice_is_refused(engine: Engine) -> None:
     engine.docker("network", "create", "n")
-    sleeper(engine, "c", "--network", "n")
-    done = engine.docker("network", "connect", "n", "c", check=False)
+    sleeper(engine, "box", "--network", "n")
+    done = engine.docker("network", "connect", "n", "box", check=False)
     assert done.returncode == 1
-    assert "endpoint with name c already exists in network n" in done.stderr
+    assert "endpoint with name box already exists in network n" in done.stderr
 
 
 def test_networks_survive_stop_and_start(engine: Engine) -> None:
     engine.docker("network", "create", "n")
-    sleeper(engine, "c")
-    engine.docker("network", "connect", "--alias", "kept", "n", "c")
-    engine.docker("restart", "-t", "0", "c")
-    assert sorted(engine.inspect("c")["NetworkSettings"]["Networks"]) == ["bridge", "n"]
-    assert "kept" in engine.inspect("c")["NetworkSettings"]["Networks"]["n"]["Aliases"]
+    sleeper(engine, "box")
+    engine.docker("network", "connect", "--alias", "kept", "n", "box")
+    engine.docker("restart", "-t", "0", "box")
+    assert sorted(engine.inspect("box")["NetworkSettings"]["Networks"]) == ["bridge", "n"]
+    assert "kept" in engine.inspect("box")["NetworkSettings"]["Networks"]["n"]["Aliases"]
 
 
 def test_container_mode_shares_the_stack(engine: Engine) -> None:
@@ -260,13 +260,13 @@ def test_an_existing_route_is_avoided(engine: Engine) -> None:
         (["rm", "bridge"], "bridge is a pre-defined network and cannot be removed"),
         (["rm", "missing"], "network missing not found"),
         (["inspect", "missing"], "network missing not found"),
-        (["connect", "missing", "c"], "network missing not found"),
+        (["connect", "missing", "box"], "network missing not found"),
         (["connect", "bridge", "missing"], "No such container: missing"),
-        (["disconnect", "none", "c"], "is not connected to"),
+        (["disconnect", "none", "box"], "is not connected to"),
     ],
 )
 def test_refusals(engine: Engine, argv: list[str], message: str) -> None:
-    sleeper(engine, "c")
+    sleeper(engine, "box")
     done = engine.docker("network", *argv, check=False)
     assert done.returncode == 1
     assert message in done.stderr
@@ -282,10 +282,10 @@ def test_a_taken_name_and_a_taken_subnet(engine: Engine) -> None:
 
 def test_a_network_in_use_stays(engine: Engine) -> None:
     engine.docker("network", "create", "n")
-    sleeper(engine, "c", "--network", "n")
+    sleeper(engine, "box", "--network", "n")
     done = engine.docker("network", "rm", "n", check=False)
     assert done.returncode == 1
-    assert re.search(r'network n has active endpoints \(name:"c" id:"[0-9a-f]{12}"\)', done.stderr)
+    assert re.search(r'network n has active endpoints \(name:"box" id:"[0-9a-f]{12}"\)', done.stderr)
 
 
 def test_ls_filters_and_format(engine: Engine) -> None:
@@ -337,8 +337,8 @@ def test_links_on_the_default_bridge(engine: Engine) -> None:
 def test_hosts_file(engine: Engine) -> None:
     engine.docker("network", "create", "n")
     argv = ["--network", "n", "-h", "me", "--domainname", "example.org", "--add-host", "gw:host-gateway"]
-    sleeper(engine, "c", *argv, "--add-host", "other:1.2.3.4")
-    hosts = engine.execute("c", "cat", "/etc/hosts").splitlines()
+    sleeper(engine, "box", *argv, "--add-host", "other:1.2.3.4")
+    hosts = engine.execute("box", "cat", "/etc/hosts").splitlines()
     assert "127.0.0.1\tlocalhost" in hosts
     assert "1.2.3.4\tother" in hosts
     assert "172.17.0.1\tgw" in hosts

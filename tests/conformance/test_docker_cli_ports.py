@@ -69,7 +69,7 @@ def test_publish_all(engine: Engine) -> None:
 
 def test_ranges_map_one_to_one(engine: Engine) -> None:
     script = "for p in 9000 9001 9002; do (while :; do echo $p | nc -l -p $p; done) & done; wait"
-    engine.docker("run", "-d", "--name", "c", "-p", "7000-7002:9000-9002", "busybox", "sh", "-c", script)
+    engine.docker("run", "-d", "--name", "box", "-p", "7000-7002:9000-9002", "busybox", "sh", "-c", script)
     for n in range(3):
         answer = engine.host.call(lambda n=n: inside.exchange("127.0.0.1", 7000 + n, b""))
         assert answer == f"{9000 + n}\n".encode()
@@ -84,12 +84,12 @@ def test_a_range_for_one_port_takes_a_free_one(engine: Engine) -> None:
 
 
 def test_udp(engine: Engine) -> None:
-    engine.docker("run", "-d", "--name", "c", "-p", "7007:7/udp", *ECHO)
+    engine.docker("run", "-d", "--name", "box", "-p", "7007:7/udp", *ECHO)
     assert engine.machine.peer.udp(HOST4, 7007, b"ping") == b"ping"
 
 
 def test_udp_on_loopback(engine: Engine) -> None:
-    engine.docker("run", "-d", "--name", "c", "-p", "127.0.0.1:7007:7/udp", *ECHO)
+    engine.docker("run", "-d", "--name", "box", "-p", "127.0.0.1:7007:7/udp", *ECHO)
     assert engine.host.udp("127.0.0.1", 7007, b"ping") == b"ping"
 
 

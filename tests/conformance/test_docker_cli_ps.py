@@ -102,7 +102,7 @@ def test_ports_column(engine: Engine) -> None:
 
 
 def test_size_columns(engine: Engine) -> None:
-    engine.docker("run", "--name", "c", "busybox", "sh", "-c", "head -c 300000 /dev/zero > /file")
+    engine.docker("run", "--name", "box", "busybox", "sh", "-c", "head -c 300000 /dev/zero > /file")
     assert re.fullmatch(r"30\dkB \(virtual \d\.\d+MB\)", engine.out("ps", "-as", "--format", "{{.Size}}"))
 
 
@@ -123,8 +123,10 @@ def test_inspect_is_complete(mixed: Engine) -> None:
 
 def test_the_host_config_is_echoed(engine: Engine) -> None:
     argv = ["--cpus", "1.5", "-m", "100m", "--cap-add", "NET_ADMIN", "--dns", "9.9.9.9", "--add-host", "a:1.2.3.4"]
-    engine.docker("create", "--name", "c", *argv, "--restart", "on-failure:3", "--ulimit", "nofile=100:200", "busybox")
-    host = engine.inspect("c")["HostConfig"]
+    engine.docker(
+        "create", "--name", "box", *argv, "--restart", "on-failure:3", "--ulimit", "nofile=100:200", "busybox"
+    )
+    host = engine.inspect("box")["HostConfig"]
     assert host["NanoCpus"] == 1_500_000_000
     assert host["Memory"] == 100 << 20
     assert [cap.removeprefix("CAP_") for cap in host["CapAdd"]] == ["NET_ADMIN"]
@@ -151,7 +153,7 @@ def test_port_lists_the_bindings(mixed: Engine) -> None:
 
 def test_events_of_a_life(engine: Engine) -> None:
     since = str(time.time())
-    engine.docker("run", "--rm", "--name", "c", "busybox", "true")
+    engine.docker("run", "--rm", "--name", "box", "busybox", "true")
     wait_until(lambda: engine.out("ps", "-aq") == "", "it is gone")
     until = str(time.time() + 0.2)
     time.sleep(0.3)
@@ -164,14 +166,14 @@ def test_events_of_a_life(engine: Engine) -> None:
 
 def test_event_filters_and_attributes(engine: Engine) -> None:
     since = str(time.time())
-    engine.docker("run", "--name", "c", "--label", "colour=red", "busybox", "sh", "-c", "exit 4", check=False)
+    engine.docker("run", "--name", "box", "--label", "colour=red", "busybox", "sh", "-c", "exit 4", check=False)
     until = str(time.time() + 0.2)
     time.sleep(0.3)
     filters = ["--filter", "event=die", "--filter", "type=container"]
     shown = engine.out("events", "--since", since, "--until", until, *filters, "--format", "{{json .}}")
     event = json.loads(shown)
     attributes = event["Actor"]["Attributes"]
-    assert {"name": "c", "image": "busybox", "exitCode": "4", "colour": "red"}.items() <= attributes.items()
+    assert {"name": "box", "image": "busybox", "exitCode": "4", "colour": "red"}.items() <= attributes.items()
     assert event["scope"] == "local"
     assert event["timeNano"] // 10**9 == event["time"]
 

@@ -12,30 +12,32 @@ def count(engine: Engine, name: str) -> int:
 
 
 def test_on_failure_gives_up_after_its_number(engine: Engine) -> None:
-    engine.docker("run", "-d", "--name", "c", "--restart", "on-failure:2", "busybox", "sh", "-c", "echo run; exit 5")
+    engine.docker("run", "-d", "--name", "box", "--restart", "on-failure:2", "busybox", "sh", "-c", "echo run; exit 5")
     wait_until(
-        lambda: engine.inspect("c")["State"]["Status"] == "exited" and count(engine, "c") == 2, "two more runs", 8
+        lambda: engine.inspect("box")["State"]["Status"] == "exited" and count(engine, "box") == 2, "two more runs", 8
     )
-    assert engine.out("logs", "c").splitlines() == ["run"] * 3
-    assert engine.inspect("c")["State"]["ExitCode"] == 5
+    assert engine.out("logs", "box").splitlines() == ["run"] * 3
+    assert engine.inspect("box")["State"]["ExitCode"] == 5
 
 
 def test_on_failure_leaves_success_alone(engine: Engine) -> None:
-    engine.docker("run", "-d", "--name", "c", "--restart", "on-failure", "busybox", "true")
-    wait_until(lambda: engine.inspect("c")["State"]["Status"] == "exited", "it ended")
+    engine.docker("run", "-d", "--name", "box", "--restart", "on-failure", "busybox", "true")
+    wait_until(lambda: engine.inspect("box")["State"]["Status"] == "exited", "it ended")
     time.sleep(0.5)
-    assert count(engine, "c") == 0
+    assert count(engine, "box") == 0
 
 
 def test_always_waits_longer_each_time(engine: Engine) -> None:
-    engine.docker("run", "-d", "--name", "c", "--restart", "always", "busybox", "sh", "-c", "date +%s.%N >> /t; exit 0")
-    wait_until(lambda: count(engine, "c") >= 4, "four restarts", 12)
-    assert engine.inspect("c")["State"]["Status"] in ("restarting", "running")
-    engine.docker("stop", "-t", "0", "c")
-    before = count(engine, "c")
+    engine.docker(
+        "run", "-d", "--name", "box", "--restart", "always", "busybox", "sh", "-c", "date +%s.%N >> /t; exit 0"
+    )
+    wait_until(lambda: count(engine, "box") >= 4, "four restarts", 12)
+    assert engine.inspect("box")["State"]["Status"] in ("restarting", "running")
+    engine.docker("stop", "-t", "0", "box")
+    before = count(engine, "box")
     time.sleep(1)
-    assert count(engine, "c") == before
-    assert engine.inspect("c")["State"]["Status"] == "exited"
+    assert count(engine, "box") == before
+    assert engine.inspect("box")["State"]["Status"] == "exited"
 
 
 def test_a_killed_program_is_restarted_with_names_and_ports(engine: Engine) -> None:
@@ -49,29 +51,29 @@ def test_a_killed_program_is_restarted_with_names_and_ports(engine: Engine) -> N
 
 
 def test_kill_by_the_user_ends_unless_stopped(engine: Engine) -> None:
-    engine.docker("run", "-d", "--name", "c", "--restart", "unless-stopped", "busybox", "sleep", "100")
-    engine.docker("stop", "-t", "0", "c")
+    engine.docker("run", "-d", "--name", "box", "--restart", "unless-stopped", "busybox", "sleep", "100")
+    engine.docker("stop", "-t", "0", "box")
     time.sleep(0.5)
-    assert engine.inspect("c")["State"]["Status"] == "exited"
+    assert engine.inspect("box")["State"]["Status"] == "exited"
 
 
 def test_a_restarting_container_can_be_removed(engine: Engine) -> None:
-    engine.docker("run", "-d", "--name", "c", "--restart", "always", "busybox", "false")
-    wait_until(lambda: count(engine, "c") >= 1, "it restarts")
-    assert engine.out("rm", "-f", "c") == "c"
+    engine.docker("run", "-d", "--name", "box", "--restart", "always", "busybox", "false")
+    wait_until(lambda: count(engine, "box") >= 1, "it restarts")
+    assert engine.out("rm", "-f", "box") == "box"
 
 
 def test_health_becomes_healthy_and_unhealthy(engine: Engine) -> None:
     argv = ["--health-cmd", "test -e /well && echo fine", "--health-interval", "200ms", "--health-retries", "2"]
-    engine.docker("run", "-d", "--name", "c", *argv, "busybox", "sleep", "100")
-    assert engine.inspect("c")["State"]["Health"]["Status"] == "starting"
-    engine.docker("exec", "c", "touch", "/well")
-    wait_until(lambda: engine.inspect("c")["State"]["Health"]["Status"] == "healthy", "healthy")
+    engine.docker("run", "-d", "--name", "box", *argv, "busybox", "sleep", "100")
+    assert engine.inspect("box")["State"]["Health"]["Status"] == "starting"
+    engine.docker("exec", "box", "touch", "/well")
+    wait_until(lambda: engine.inspect("box")["State"]["Health"]["Status"] == "healthy", "healthy")
     assert "(healthy)" in engine.out("ps", "--format", "{{.Status}}")
     assert engine.out("ps", "-q", "--filter", "health=healthy") != ""
-    engine.docker("exec", "c", "rm", "/well")
-    wait_until(lambda: engine.inspect("c")["State"]["Health"]["Status"] == "unhealthy", "unhealthy")
-    health = engine.inspect("c")["State"]["Health"]
+    engine.docker("exec", "box", "rm", "/well")
+    wait_until(lambda: engine.inspect("box")["State"]["Health"]["Status"] == "unhealthy", "unhealthy")
+    health = engine.inspect("box")["State"]["Health"]
     assert health["FailingStreak"] >= 2
     assert health["Log"][-1]["ExitCode"] == 1
     assert any(entry["Output"] == "fine\n" for entry in health["Log"])
@@ -88,21 +90,21 @@ def test_health_timeout(engine: Engine) -> None:
         "--health-retries",
         "1",
     ]
-    engine.docker("run", "-d", "--name", "c", *argv, "busybox", "sleep", "100")
-    wait_until(lambda: engine.inspect("c")["State"]["Health"]["Status"] == "unhealthy", "unhealthy")
-    assert "exceeded timeout" in engine.inspect("c")["State"]["Health"]["Log"][-1]["Output"]
+    engine.docker("run", "-d", "--name", "box", *argv, "busybox", "sleep", "100")
+    wait_until(lambda: engine.inspect("box")["State"]["Health"]["Status"] == "unhealthy", "unhealthy")
+    assert "exceeded timeout" in engine.inspect("box")["State"]["Health"]["Log"][-1]["Output"]
 
 
 def test_health_events_and_no_healthcheck(engine: Engine) -> None:
     since = str(time.time())
     engine.docker(
-        "run", "-d", "--name", "c", "--health-cmd", "true", "--health-interval", "150ms", "busybox", "sleep", "100"
+        "run", "-d", "--name", "box", "--health-cmd", "true", "--health-interval", "150ms", "busybox", "sleep", "100"
     )
-    wait_until(lambda: engine.inspect("c")["State"]["Health"]["Status"] == "healthy", "healthy")
+    wait_until(lambda: engine.inspect("box")["State"]["Health"]["Status"] == "healthy", "healthy")
     shown = engine.out("events", "--since", since, "--until", str(time.time()), "--format", "{{.Action}}")
     assert "health_status: healthy" in shown.splitlines()
-    engine.docker("run", "-d", "--name", "d", "--no-healthcheck", "busybox", "sleep", "100")
-    assert "Health" not in engine.inspect("d")["State"]
+    engine.docker("run", "-d", "--name", "dee", "--no-healthcheck", "busybox", "sleep", "100")
+    assert "Health" not in engine.inspect("dee")["State"]
 
 
 def test_restart_policies_survive_the_daemon(engine: Engine) -> None:

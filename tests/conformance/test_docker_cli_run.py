@@ -114,8 +114,9 @@ def test_resize_is_passed_on(engine: Engine) -> None:
 
 
 def test_control_c_interrupts(engine: Engine) -> None:
-    with Terminal(["docker", "run", "--rm", "-it", "busybox", "sleep", "100"], engine.environment) as screen:
-        wait_until(lambda: engine.out("ps", "-q"), "it runs")
+    script = "trap 'exit 130' INT; echo up; while :; do sleep 0.1; done"
+    with Terminal(["docker", "run", "--rm", "-it", "busybox", "sh", "-c", script], engine.environment) as screen:
+        screen.expect("up")
         screen.type(b"\x03")
         assert screen.end() == 130
 
@@ -133,70 +134,70 @@ def test_signals_are_proxied(engine: Engine) -> None:
 
 def test_stop_sends_the_stop_signal_and_waits(engine: Engine) -> None:
     script = "trap 'echo bye; exit 3' USR1; echo up; while :; do sleep 0.05; done"
-    engine.docker("run", "-d", "--name", "c", "--stop-signal", "USR1", "busybox", "sh", "-c", script)
-    wait_until(lambda: "up" in engine.out("logs", "c"), "the trap is set")
-    engine.docker("stop", "c")
-    assert engine.out("logs", "c") == "up\nbye"
-    assert engine.inspect("c")["State"]["ExitCode"] == 3
+    engine.docker("run", "-d", "--name", "box", "--stop-signal", "USR1", "busybox", "sh", "-c", script)
+    wait_until(lambda: "up" in engine.out("logs", "box"), "the trap is set")
+    engine.docker("stop", "box")
+    assert engine.out("logs", "box") == "up\nbye"
+    assert engine.inspect("box")["State"]["ExitCode"] == 3
 
 
 def test_stop_kills_after_the_timeout(engine: Engine) -> None:
-    engine.docker("run", "-d", "--name", "c", "busybox", "sh", "-c", "trap '' TERM; while :; do sleep 0.1; done")
+    engine.docker("run", "-d", "--name", "box", "busybox", "sh", "-c", "trap '' TERM; while :; do sleep 0.1; done")
     began = time.monotonic()
-    engine.docker("stop", "-t", "1", "c")
+    engine.docker("stop", "-t", "1", "box")
     assert 0.9 < time.monotonic() - began < 4
-    assert engine.inspect("c")["State"]["ExitCode"] == 137
+    assert engine.inspect("box")["State"]["ExitCode"] == 137
 
 
 def test_start_again_keeps_the_file_system(engine: Engine) -> None:
-    engine.docker("run", "--name", "c", "busybox", "sh", "-c", "echo x >> /seen; wc -l < /seen")
-    engine.docker("start", "-a", "c")
-    assert engine.out("logs", "c").split() == ["1", "2"]
+    engine.docker("run", "--name", "box", "busybox", "sh", "-c", "echo x >> /seen; wc -l < /seen")
+    engine.docker("start", "-a", "box")
+    assert engine.out("logs", "box").split() == ["1", "2"]
 
 
 def test_restart_gets_a_new_process_and_keeps_the_address(engine: Engine) -> None:
     engine.docker("network", "create", "n")
-    engine.docker("run", "-d", "--name", "c", "--network", "n", "busybox", "sleep", "100")
-    before = engine.inspect("c")
-    engine.docker("restart", "-t", "0", "c")
-    after = engine.inspect("c")
+    engine.docker("run", "-d", "--name", "box", "--network", "n", "busybox", "sleep", "100")
+    before = engine.inspect("box")
+    engine.docker("restart", "-t", "0", "box")
+    after = engine.inspect("box")
     assert before["State"]["Pid"] != after["State"]["Pid"]
     assert after["State"]["Running"] is True
 
 
 def test_pause_freezes_and_unpause_thaws(engine: Engine) -> None:
-    engine.docker("run", "-d", "--name", "c", "busybox", "sh", "-c", "while :; do echo tick; sleep 0.05; done")
-    engine.docker("pause", "c")
+    engine.docker("run", "-d", "--name", "box", "busybox", "sh", "-c", "while :; do echo tick; sleep 0.05; done")
+    engine.docker("pause", "box")
     assert "(Paused)" in engine.out("ps", "--format", "{{.Status}}")
-    before = engine.out("logs", "c").count("tick")
+    before = engine.out("logs", "box").count("tick")
     time.sleep(0.4)
-    assert engine.out("logs", "c").count("tick") == before
-    engine.docker("unpause", "c")
-    wait_until(lambda: engine.out("logs", "c").count("tick") > before, "it ticks again")
+    assert engine.out("logs", "box").count("tick") == before
+    engine.docker("unpause", "box")
+    wait_until(lambda: engine.out("logs", "box").count("tick") > before, "it ticks again")
 
 
 def test_kill_and_its_signals(engine: Engine) -> None:
-    engine.docker("run", "-d", "--name", "c", "busybox", "sleep", "100")
-    assert engine.out("kill", "c") == "c"
-    wait_until(lambda: not engine.inspect("c")["State"]["Running"], "it has ended")
-    assert engine.inspect("c")["State"]["ExitCode"] == 137
-    done = engine.docker("kill", "c", check=False)
+    engine.docker("run", "-d", "--name", "box", "busybox", "sleep", "100")
+    assert engine.out("kill", "box") == "box"
+    wait_until(lambda: not engine.inspect("box")["State"]["Running"], "it has ended")
+    assert engine.inspect("box")["State"]["ExitCode"] == 137
+    done = engine.docker("kill", "box", check=False)
     assert done.returncode == 1
     assert "is not running" in done.stderr
 
 
 def test_wait_prints_the_code(engine: Engine) -> None:
-    engine.docker("run", "-d", "--name", "c", "busybox", "sh", "-c", "sleep 0.4; exit 5")
-    assert engine.out("wait", "c") == "5"
+    engine.docker("run", "-d", "--name", "box", "busybox", "sh", "-c", "sleep 0.4; exit 5")
+    assert engine.out("wait", "box") == "5"
 
 
 def test_rm_refuses_what_runs_unless_forced(engine: Engine) -> None:
-    engine.docker("run", "-d", "--name", "c", "busybox", "sleep", "100")
-    done = engine.docker("rm", "c", check=False)
+    engine.docker("run", "-d", "--name", "box", "busybox", "sleep", "100")
+    done = engine.docker("rm", "box", check=False)
     assert done.returncode == 1
     assert "container is running: stop the container before removing or force remove" in done.stderr
-    assert engine.out("rm", "-f", "c") == "c"
-    assert engine.docker("rm", "c", check=False).returncode == 1
+    assert engine.out("rm", "-f", "box") == "box"
+    assert engine.docker("rm", "box", check=False).returncode == 1
 
 
 def test_rename(engine: Engine) -> None:
@@ -219,35 +220,35 @@ def test_cidfile(engine: Engine) -> None:
 
 
 def test_top(engine: Engine) -> None:
-    engine.docker("run", "-d", "--name", "c", "busybox", "sleep", "100")
-    lines = engine.out("top", "c").splitlines()
+    engine.docker("run", "-d", "--name", "box", "busybox", "sleep", "100")
+    lines = engine.out("top", "box").splitlines()
     assert lines[0].split() == ["UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"]
     assert lines[1].endswith("sleep 100")
-    assert engine.out("top", "c", "-o", "pid,comm").splitlines()[0].split() == ["PID", "COMMAND"]
+    assert engine.out("top", "box", "-o", "pid,comm").splitlines()[0].split() == ["PID", "COMMAND"]
 
 
 def test_stats_has_memory_and_network(engine: Engine) -> None:
-    engine.docker("run", "-d", "--name", "c", "-m", "64m", "busybox", "sh", "-c", "ping -c 3 172.17.0.1; sleep 100")
-    shown = json.loads(engine.out("stats", "--no-stream", "--format", "{{json .}}", "c"))
-    assert shown["Name"] == "c"
+    engine.docker("run", "-d", "--name", "box", "-m", "64m", "busybox", "sh", "-c", "ping -c 3 172.17.0.1; sleep 100")
+    shown = json.loads(engine.out("stats", "--no-stream", "--format", "{{json .}}", "box"))
+    assert shown["Name"] == "box"
     assert "64MiB" in shown["MemUsage"]
     assert not shown["NetIO"].startswith("0B / 0B")
     assert int(shown["PIDs"]) >= 1
 
 
 def test_update_changes_limits_live(engine: Engine) -> None:
-    engine.docker("run", "-d", "--name", "c", "-m", "64m", "busybox", "sleep", "100")
-    engine.docker("update", "-m", "48m", "--memory-swap", "96m", "--pids-limit", "77", "c")
-    host = engine.inspect("c")["HostConfig"]
+    engine.docker("run", "-d", "--name", "box", "-m", "64m", "busybox", "sleep", "100")
+    engine.docker("update", "-m", "48m", "--memory-swap", "96m", "--pids-limit", "77", "box")
+    host = engine.inspect("box")["HostConfig"]
     assert (host["Memory"], host["PidsLimit"]) == (48 << 20, 77)
     wait_until(
-        lambda: "48MiB" in engine.out("stats", "--no-stream", "--format", "{{.MemUsage}}", "c"), "the new limit shows"
+        lambda: "48MiB" in engine.out("stats", "--no-stream", "--format", "{{.MemUsage}}", "box"), "the new limit shows"
     )
 
 
 def test_commit_makes_an_image(engine: Engine) -> None:
-    engine.docker("run", "--name", "c", "busybox", "sh", "-c", "echo kept > /kept")
-    engine.docker("commit", "-c", 'CMD ["cat", "/kept"]', "-m", "a note", "-a", "me", "c", "committed:1")
+    engine.docker("run", "--name", "box", "busybox", "sh", "-c", "echo kept > /kept")
+    engine.docker("commit", "-c", 'CMD ["cat", "/kept"]', "-m", "a note", "-a", "me", "box", "committed:1")
     try:
         assert engine.out("run", "--rm", "committed:1") == "kept"
         assert engine.inspect("committed:1")["Comment"] == "a note"
@@ -256,15 +257,15 @@ def test_commit_makes_an_image(engine: Engine) -> None:
 
 
 def test_export_is_the_whole_file_system(engine: Engine) -> None:
-    engine.docker("run", "--name", "c", "busybox", "sh", "-c", "echo kept > /kept")
+    engine.docker("run", "--name", "box", "busybox", "sh", "-c", "echo kept > /kept")
     path = engine.base / "export.tar"
-    engine.docker("export", "-o", str(path), "c")
+    engine.docker("export", "-o", str(path), "box")
     listing = subprocess.run(["tar", "-tf", str(path)], capture_output=True, text=True, check=True).stdout.split()
     assert {"kept", "bin/busybox", "etc/passwd"} <= {name.removeprefix("./") for name in listing}
 
 
 def test_diff_shows_changes_additions_and_deletions(engine: Engine) -> None:
     script = "echo x > /etc/group; rm /etc/hostname; mkdir /new; touch /new/file; rm -r /home/ann"
-    engine.docker("run", "--name", "c", "busybox", "sh", "-c", script)
-    lines = set(engine.out("diff", "c").splitlines())
+    engine.docker("run", "--name", "box", "busybox", "sh", "-c", script)
+    lines = set(engine.out("diff", "box").splitlines())
     assert {"C /etc", "C /etc/group", "A /new", "A /new/file", "C /home", "D /home/ann"} <= lines

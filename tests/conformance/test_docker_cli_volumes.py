@@ -41,22 +41,22 @@ def test_a_volume_in_use_stays(engine: Engine) -> None:
 
 
 def test_copy_up_fills_a_new_volume_only(engine: Engine) -> None:
-    assert engine.out("run", "--rm", "-v", "v:/data", "seeded", "cat", "/data/seed") == "from the image"
-    owner = engine.out("run", "--rm", "-v", "v:/data", "busybox", "stat", "-c", "%u", "/data")
+    assert engine.out("run", "--rm", "-v", "vol-v:/data", "seeded", "cat", "/data/seed") == "from the image"
+    owner = engine.out("run", "--rm", "-v", "vol-v:/data", "busybox", "stat", "-c", "%u", "/data")
     assert owner == "1000"
-    engine.docker("run", "--rm", "-v", "v:/data", "seeded", "sh", "-c", "echo new > /data/seed")
-    assert engine.out("run", "--rm", "-v", "v:/data", "seeded", "cat", "/data/seed") == "new"
-    done = engine.docker("run", "--rm", "-v", "w:/data:nocopy", "seeded", "ls", "/data")
+    engine.docker("run", "--rm", "-v", "vol-v:/data", "seeded", "sh", "-c", "echo new > /data/seed")
+    assert engine.out("run", "--rm", "-v", "vol-v:/data", "seeded", "cat", "/data/seed") == "new"
+    done = engine.docker("run", "--rm", "-v", "vol-w:/data:nocopy", "seeded", "ls", "/data")
     assert done.stdout == ""
 
 
 def test_the_volumes_of_an_image_are_anonymous(engine: Engine) -> None:
-    engine.docker("run", "--name", "c", "seeded", "sh", "-c", "echo mine > /data/file")
-    (mount,) = engine.inspect("c")["Mounts"]
+    engine.docker("run", "--name", "box", "seeded", "sh", "-c", "echo mine > /data/file")
+    (mount,) = engine.inspect("box")["Mounts"]
     assert (mount["Type"], mount["Destination"], mount["RW"]) == ("volume", "/data", True)
     assert len(mount["Name"]) == 64
-    assert engine.out("run", "--rm", "--volumes-from", "c", "busybox", "cat", "/data/file") == "mine"
-    engine.docker("rm", "-v", "c")
+    assert engine.out("run", "--rm", "--volumes-from", "box", "busybox", "cat", "/data/file") == "mine"
+    engine.docker("rm", "-v", "box")
     assert engine.out("volume", "ls", "-q") == ""
 
 
@@ -96,14 +96,14 @@ def test_propagation_of_a_bind(engine: Engine) -> None:
     try:
         (directory / "sub").mkdir()
         engine.docker(
-            "run", "-d", "--name", "c", "--mount", f"type=bind,source={directory},target=/s,bind-propagation=rslave",
+            "run", "-d", "--name", "box", "--mount", f"type=bind,source={directory},target=/s,bind-propagation=rslave",
             "busybox", "sleep", "100",
         )  # fmt: skip
         engine.host.run("mount", "-t", "tmpfs", "tmpfs", str(directory / "sub"))
         engine.host.run("touch", str(directory / "sub" / "late"))
-        assert engine.execute("c", "ls", "/s/sub").split() == ["late"]
+        assert engine.execute("box", "ls", "/s/sub").split() == ["late"]
     finally:
-        engine.docker("rm", "-f", "c", check=False)
+        engine.docker("rm", "-f", "box", check=False)
         engine.host.run("umount", "-l", str(directory / "sub"), check=False)
         engine.host.run("umount", "-l", str(directory))
 
@@ -125,8 +125,10 @@ def test_a_subdirectory_of_a_volume(engine: Engine) -> None:
 
 def test_a_volume_with_mount_options(engine: Engine) -> None:
     options = ["--opt", "type=tmpfs", "--opt", "device=tmpfs", "--opt", "o=size=3m,uid=1000"]
-    engine.docker("volume", "create", *options, "t")
-    shown = engine.out("run", "--rm", "-v", "t:/t", "busybox", "sh", "-c", "grep ' /t ' /proc/mounts; stat -c %u /t")
+    engine.docker("volume", "create", *options, "vol-t")
+    shown = engine.out(
+        "run", "--rm", "-v", "vol-t:/t", "busybox", "sh", "-c", "grep ' /t ' /proc/mounts; stat -c %u /t"
+    )
     assert "size=3072k" in shown
     assert shown.endswith("1000")
 
@@ -136,7 +138,7 @@ def test_a_volume_with_mount_options(engine: Engine) -> None:
     [
         (["-v", "relative/path:/x"], "includes invalid characters for a local volume name"),
         (["-v", "data:relative"], "mount path must be absolute"),
-        (["-v", "a:/x", "-v", "b:/x"], "Duplicate mount point: /x"),
+        (["-v", "aa:/x", "-v", "bb:/x"], "Duplicate mount point: /x"),
         (["-v", "/:/x:sideways"], "invalid mode: sideways"),
         (["--mount", "type=bind,target=/x,source=rel"], "mount path must be absolute"),
         (["--volumes-from", "nobody"], "No such container: nobody"),
@@ -153,44 +155,44 @@ def test_bad_mounts(engine: Engine, flags: list[str], message: str) -> None:
 
 @pytest.mark.parametrize("state", ["created", "running", "exited"])
 def test_cp_both_ways(engine: Engine, state: str) -> None:
-    engine.docker("create", "--name", "c", "busybox", *(["sleep", "100"] if state == "running" else ["true"]))
+    engine.docker("create", "--name", "box", "busybox", *(["sleep", "100"] if state == "running" else ["true"]))
     if state == "running":
-        engine.docker("start", "c")
+        engine.docker("start", "box")
     if state == "exited":
-        engine.docker("start", "-a", "c")
+        engine.docker("start", "-a", "box")
     source = engine.base / f"source-{state}"
     source.mkdir()
     (source / "file").write_text("content\n")
     (source / "link").symlink_to("file")
-    engine.docker("cp", str(source), "c:/root/")
+    engine.docker("cp", str(source), "box:/root/")
     target = engine.base / f"target-{state}"
-    engine.docker("cp", f"c:/root/source-{state}/.", str(target))
+    engine.docker("cp", f"box:/root/source-{state}/.", str(target))
     assert (target / "file").read_text() == "content\n"
     assert os.readlink(target / "link") == "file"
 
 
 def test_cp_follows_links_inside_the_container_only(engine: Engine) -> None:
-    engine.docker("run", "--name", "c", "busybox", "ln", "-s", "/etc/hostname", "/name")
-    engine.docker("cp", "-L", "c:/name", str(engine.base / "name"))
+    engine.docker("run", "--name", "box", "busybox", "ln", "-s", "/etc/hostname", "/name")
+    engine.docker("cp", "-L", "box:/name", str(engine.base / "name"))
     assert (engine.base / "name").read_text() != ""
-    engine.docker("start", "-a", "c", check=False)
-    engine.docker("run", "--name", "d", "busybox", "ln", "-s", f"{engine.base}", "/out")
-    done = engine.docker("cp", "d:/out/e.sock", str(engine.base / "stolen"), check=False)
+    engine.docker("start", "-a", "box", check=False)
+    engine.docker("run", "--name", "dee", "busybox", "ln", "-s", f"{engine.base}", "/out")
+    done = engine.docker("cp", "dee:/out/e.sock", str(engine.base / "stolen"), check=False)
     assert done.returncode == 1
     assert not (engine.base / "stolen").exists()
 
 
 def test_cp_through_tar_streams(engine: Engine) -> None:
-    engine.docker("create", "--name", "c", "busybox")
+    engine.docker("create", "--name", "box", "busybox")
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
         entry = tarfile.TarInfo("sub/file")
         entry.size, entry.uid, entry.mode = 5, 1234, 0o640
         tar.addfile(entry, io.BytesIO(b"hello"))
-    argv = ["docker", "cp", "-a", "-", "c:/root"]
+    argv = ["docker", "cp", "-a", "-", "box:/root"]
     subprocess.run(argv, env=engine.environment, input=packed.getvalue(), check=True, capture_output=True)
     got = subprocess.run(
-        ["docker", "cp", "c:/root/sub/file", "-"], env=engine.environment, capture_output=True, check=True
+        ["docker", "cp", "box:/root/sub/file", "-"], env=engine.environment, capture_output=True, check=True
     )
     with tarfile.open(fileobj=io.BytesIO(got.stdout)) as tar:
         (member,) = tar.getmembers()
@@ -198,12 +200,12 @@ def test_cp_through_tar_streams(engine: Engine) -> None:
 
 
 def test_cp_into_volumes_and_read_only_places(engine: Engine) -> None:
-    engine.docker("run", "-d", "--name", "c", "-v", "data:/d", "-v", "data:/ro:ro", "busybox", "sleep", "100")
+    engine.docker("run", "-d", "--name", "box", "-v", "data:/d", "-v", "data:/ro:ro", "busybox", "sleep", "100")
     source = engine.base / "for-volume"
     source.write_text("x\n")
-    engine.docker("cp", str(source), "c:/d/file")
-    assert engine.execute("c", "cat", "/d/file") == "x\n"
-    done = engine.docker("cp", str(source), "c:/ro/other", check=False)
+    engine.docker("cp", str(source), "box:/d/file")
+    assert engine.execute("box", "cat", "/d/file") == "x\n"
+    done = engine.docker("cp", str(source), "box:/ro/other", check=False)
     assert done.returncode == 1
     assert "read-only" in done.stderr
 
@@ -211,13 +213,13 @@ def test_cp_into_volumes_and_read_only_places(engine: Engine) -> None:
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["c:/missing", "."], "Could not find the file /missing in container c"),
+        (["box:/missing", "."], "Could not find the file /missing in container box"),
         (["nobody:/etc/passwd", "."], "No such container: nobody"),
-        (["/etc/hostname", "c:/missing/dir/file"], "missing"),
+        (["/etc/hostname", "box:/missing/dir/file"], "missing"),
     ],
 )
 def test_cp_refusals(engine: Engine, argv: list[str], message: str) -> None:
-    engine.docker("create", "--name", "c", "busybox")
+    engine.docker("create", "--name", "box", "busybox")
     done = engine.docker("cp", *argv, check=False)
     assert done.returncode == 1
     assert message in done.stderr

@@ -61,15 +61,15 @@ def test_run_returns_the_output(high: docker.DockerClient) -> None:
 
 
 def test_the_life_of_a_container(high: docker.DockerClient) -> None:
-    container = high.containers.run("busybox", "sleep 100", detach=True, name="c", labels={"a": "b"})
+    container = high.containers.run("busybox", "sleep 100", detach=True, name="box", labels={"a": "b"})
     assert container.status in ("created", "running")
     container.reload()
-    assert (container.status, container.name, container.labels["a"]) == ("running", "c", "b")
+    assert (container.status, container.name, container.labels["a"]) == ("running", "box", "b")
     container.pause()
     container.reload()
     assert container.status == "paused"
     container.unpause()
-    container.rename("d")
+    container.rename("dee")
     container.stop(timeout=0)
     assert container.wait()["StatusCode"] == 137
     container.start()
@@ -78,7 +78,7 @@ def test_the_life_of_a_container(high: docker.DockerClient) -> None:
     assert high.containers.list(filters={"label": "a=b"})[0].id == container.id
     container.remove(force=True)
     with pytest.raises(NotFound):
-        high.containers.get("d")
+        high.containers.get("dee")
 
 
 def test_logs(high: docker.DockerClient) -> None:
@@ -248,17 +248,20 @@ def test_ports(low: docker.APIClient) -> None:
 
 
 def test_volumes(high: docker.DockerClient) -> None:
-    volume = high.volumes.create("v", labels={"k": "v"})
+    volume = high.volumes.create("vol", labels={"k": "v"})
     assert (
         high.containers.run(
-            "busybox", ["sh", "-c", "echo x > /v/f; cat /v/f"], volumes={"v": {"bind": "/v", "mode": "rw"}}, remove=True
+            "busybox",
+            ["sh", "-c", "echo x > /v/f; cat /v/f"],
+            volumes={"vol": {"bind": "/v", "mode": "rw"}},
+            remove=True,
         )
         == b"x\n"
     )
-    assert [item.name for item in high.volumes.list(filters={"label": "k"})] == ["v"]
+    assert [item.name for item in high.volumes.list(filters={"label": "k"})] == ["vol"]
     volume.remove()
     with pytest.raises(NotFound):
-        high.volumes.get("v")
+        high.volumes.get("vol")
 
 
 def test_images(high: docker.DockerClient) -> None:

@@ -16,8 +16,8 @@ from harness.terminal import Terminal
 def world(engine: Engine) -> Engine:
     """Containers in several states, networks, a volume: something to list."""
     engine.docker("network", "create", "--label", "team=red", "n")
-    engine.docker("volume", "create", "v")
-    argv = ["-p", "8080:80", "-p", "127.0.0.1:7000-7002:7000-7002/udp", "--network", "n", "-v", "v:/v"]
+    engine.docker("volume", "create", "vol")
+    argv = ["-p", "8080:80", "-p", "127.0.0.1:7000-7002:7000-7002/udp", "--network", "n", "-v", "vol:/v"]
     engine.docker("run", "-d", "--name", "web", *argv, "nginx")
     engine.docker("run", "--name", "ended", "busybox", "sh", "-c", "echo said; exit 3", check=False)
     engine.docker("create", "--name", "new", "alpine")
@@ -45,7 +45,7 @@ SAME = [
     ["network", "inspect", "n"],
     ["network", "inspect", "-f", "{{range $id, $c := .Containers}}{{$c.Name}} {{$c.IPv4Address}}{{end}}", "n"],
     ["volume", "ls"],
-    ["volume", "inspect", "v"],
+    ["volume", "inspect", "vol"],
     ["inspect", "web"],
     ["inspect", "-f", "{{.Name}} {{.State.Status}} {{len .NetworkSettings.Ports}}", "web", "ended"],
     ["inspect", "-f", "{{range $k, $v := .NetworkSettings.Networks}}{{$k}}={{$v.IPAddress}}{{end}}", "web"],
@@ -72,7 +72,7 @@ SAME = [
     ["network", "rm", "nothing"],
     ["network", "create", "n"],
     ["network", "connect", "n", "nothing"],
-    ["volume", "rm", "v"],
+    ["volume", "rm", "vol"],
     ["exec", "web", "sh", "-c", "echo out; echo err >&2; exit 4"],
     ["exec", "ended", "true"],
     ["exec", "web", "nothing"],
@@ -114,17 +114,17 @@ def test_standard_input(engine: Engine) -> None:
 
 def test_terminal_and_detach_keys(engine: Engine) -> None:
     with Terminal(
-        [FAIRLEAD, "run", "-it", "--name", "c", "busybox", "sh"], engine.environment, rows=31, columns=90
+        [FAIRLEAD, "run", "-it", "--name", "box", "busybox", "sh"], engine.environment, rows=31, columns=90
     ) as screen:
         screen.expect("# ")
         screen.type("stty size\n")
         screen.expect("31 90")
         screen.type(b"\x10\x11")
         assert screen.end() == 0
-    with Terminal([FAIRLEAD, "exec", "-it", "c", "sh", "-c", "read x; exit $x"], engine.environment) as screen:
+    with Terminal([FAIRLEAD, "exec", "-it", "box", "sh", "-c", "read x; exit $x"], engine.environment) as screen:
         screen.type("7\n")
         assert screen.end() == 7
-    with Terminal([FAIRLEAD, "attach", "c"], engine.environment) as screen:
+    with Terminal([FAIRLEAD, "attach", "box"], engine.environment) as screen:
         screen.type("exit 3\n")
         assert screen.end() == 3
 
@@ -132,9 +132,9 @@ def test_terminal_and_detach_keys(engine: Engine) -> None:
 def test_copies_and_archives(engine: Engine) -> None:
     source = engine.base / "copied"
     source.write_text("content\n")
-    engine.fairlead("create", "--name", "c", "busybox")
-    engine.fairlead("cp", str(source), "c:/root/file")
-    engine.fairlead("cp", "c:/root/file", str(engine.base / "back"))
+    engine.fairlead("create", "--name", "box", "busybox")
+    engine.fairlead("cp", str(source), "box:/root/file")
+    engine.fairlead("cp", "box:/root/file", str(engine.base / "back"))
     assert (engine.base / "back").read_text() == "content\n"
     saved = engine.base / "saved.tar"
     engine.fairlead("tag", "alpine", "saved:1")

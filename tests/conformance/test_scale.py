@@ -38,7 +38,7 @@ def remove(engine: Engine, ids: list[str]) -> None:
 
 def test_a_thousand_published_ports_are_one_range(engine: Engine) -> None:
     script = "for p in 20000 20500 20999; do (while :; do echo $p | nc -l -p $p; done) & done; wait"
-    argv = ["--name", "c", "-p", "20000-20999:20000-20999", "busybox", "sh", "-c", script]
+    argv = ["--name", "box", "-p", "20000-20999:20000-20999", "busybox", "sh", "-c", script]
     before = Path(f"/proc/{engine.pid}/statm").read_text().split()[1]
     engine.docker("run", "-d", *argv)
     for port in (20000, 20500, 20999):
@@ -48,7 +48,7 @@ def test_a_thousand_published_ports_are_one_range(engine: Engine) -> None:
     assert engine.out("ps", "--format", "{{.Ports}}").startswith("0.0.0.0:20000-20999->20000-20999/tcp")
     grown = (int(Path(f"/proc/{engine.pid}/statm").read_text().split()[1]) - int(before)) * 4
     assert grown < 20_000, f"the daemon grew by {grown} KiB"
-    engine.docker("rm", "-f", "c")
+    engine.docker("rm", "-f", "box")
     assert not engine.host.reaches("127.0.0.1", 20500)
 
 

@@ -13,19 +13,19 @@ from harness.engine import Engine, wait_until
 
 BODIES = {
     "/containers/create": {"Image": "busybox"},
-    "/containers/c/update": {"Memory": 1 << 26},
-    "/containers/c/exec": {"Cmd": ["true"]},
+    "/containers/box/update": {"Memory": 1 << 26},
+    "/containers/box/exec": {"Cmd": ["true"]},
     "/networks/create": {"Name": "n"},
-    "/networks/bridge/connect": {"Container": "c"},
-    "/networks/bridge/disconnect": {"Container": "c"},
-    "/volumes/create": {"Name": "v"},
+    "/networks/bridge/connect": {"Container": "box"},
+    "/networks/bridge/disconnect": {"Container": "box"},
+    "/volumes/create": {"Name": "vol"},
     "/auth": {"username": "u", "password": "p"},
 }
 
 
 @pytest.fixture
 def one(engine: Engine) -> Engine:
-    engine.docker("run", "-d", "--name", "c", "busybox", "sleep", "1000")
+    engine.docker("run", "-d", "--name", "box", "busybox", "sleep", "1000")
     return engine
 
 
@@ -68,9 +68,9 @@ def test_bodies_that_are_no_json_object(one: Engine, path: str, body: bytes) -> 
         ("/containers/create", {"Image": "busybox", "StopSignal": "FLAG"}),
         ("/containers/create", {"Image": "busybox", "HostConfig": {"NetworkMode": "container:"}}),
         ("/containers/create", {"Image": "Not A Reference!"}),
-        ("/containers/c/update", {"Memory": "lots"}),
-        ("/containers/c/exec", {"Cmd": []}),
-        ("/containers/c/exec", {"Cmd": "true"}),
+        ("/containers/box/update", {"Memory": "lots"}),
+        ("/containers/box/exec", {"Cmd": []}),
+        ("/containers/box/exec", {"Cmd": "true"}),
         ("/networks/create", {}),
         ("/networks/create", {"Name": 5}),
         ("/networks/create", {"Name": "n", "IPAM": {"Config": [{"Subnet": "300.1.1.0/24"}]}}),
@@ -81,17 +81,17 @@ def test_bodies_that_are_no_json_object(one: Engine, path: str, body: bytes) -> 
         ("/networks/create", {"Name": "n", "Options": {"com.docker.network.driver.mtu": "-5"}}),
         ("/networks/create", {"Name": "n", "Labels": 3}),
         ("/networks/bridge/connect", {}),
-        ("/networks/bridge/connect", {"Container": "c", "EndpointConfig": {"IPAMConfig": {"IPv4Address": "x"}}}),
+        ("/networks/bridge/connect", {"Container": "box", "EndpointConfig": {"IPAMConfig": {"IPv4Address": "x"}}}),
         ("/volumes/create", {"Name": "a/b"}),
         ("/volumes/create", {"Name": 4}),
-        ("/volumes/create", {"Name": "v", "DriverOpts": {"size": "x", "colour": "red"}}),
+        ("/volumes/create", {"Name": "vol", "DriverOpts": {"size": "x", "colour": "red"}}),
     ],
     ids=lambda value: json.dumps(value) if isinstance(value, dict) else value,
 )
 def test_wrong_fields(one: Engine, path: str, body: dict[str, object]) -> None:
     status, _, reply = one.request("POST", path, body)
     sentence(status, reply, 400, 403, 404)
-    assert one.out("ps", "-a", "--format", "{{.Names}}") == "c"
+    assert one.out("ps", "-a", "--format", "{{.Names}}") == "box"
     assert one.out("network", "ls", "-q", "--filter", "type=custom") == ""
     assert one.out("volume", "ls", "-q") == ""
 
@@ -157,9 +157,9 @@ def test_names_that_cannot_be(engine: Engine, name: str) -> None:
         '/images/json?filters={"colour":["red"]}',
         '/volumes?filters={"colour":["red"]}',
         "/events?since=yesterday&until=0",
-        "/containers/c/logs",
-        "/containers/c/logs?stdout=1&tail=x&since=y",
-        "/containers/c/archive",
+        "/containers/box/logs",
+        "/containers/box/logs?stdout=1&tail=x&since=y",
+        "/containers/box/archive",
     ],
 )
 def test_wrong_queries(one: Engine, path: str) -> None:
@@ -181,15 +181,15 @@ def test_wrong_queries(one: Engine, path: str) -> None:
         ("GET", "/v9.9/containers/json", {400}),
         ("GET", "/services", {503}),
         ("GET", "/swarm", {503}),
-        ("POST", "/containers/c/resize?h=x&w=1", {400}),
-        ("POST", "/containers/c/kill?signal=FLAG", {400}),
-        ("POST", "/containers/c/wait?condition=never", {400}),
-        ("POST", "/containers/c/stop?t=soon", {400}),
-        ("POST", "/containers/c/rename?name=", {400}),
-        ("POST", "/containers/c/rename?name=a/b", {400}),
+        ("POST", "/containers/box/resize?h=x&w=1", {400}),
+        ("POST", "/containers/box/kill?signal=FLAG", {400}),
+        ("POST", "/containers/box/wait?condition=never", {400}),
+        ("POST", "/containers/box/stop?t=soon", {400}),
+        ("POST", "/containers/box/rename?name=", {400}),
+        ("POST", "/containers/box/rename?name=a/b", {400}),
         ("POST", "/images/busybox/tag?repo=UPPER", {400}),
         ("POST", "/images/create?fromImage=UPPER", {400}),
-        ("GET", "/containers/c/archive?path=/missing", {404}),
+        ("GET", "/containers/box/archive?path=/missing", {404}),
     ],
 )
 def test_wrong_calls(one: Engine, method: str, path: str, statuses: set[int]) -> None:
@@ -222,7 +222,7 @@ def test_deeply_nested_json(engine: Engine) -> None:
     ids=lambda content: repr(content[:6]),
 )
 @pytest.mark.parametrize(
-    "path", ["/images/load", "/containers/c/archive?path=/tmp", "/images/create?fromSrc=-&repo=bad"]
+    "path", ["/images/load", "/containers/box/archive?path=/tmp", "/images/create?fromSrc=-&repo=bad"]
 )
 def test_broken_tars(one: Engine, path: str, content: bytes) -> None:
     method = "PUT" if "archive" in path else "POST"
@@ -275,14 +275,14 @@ def test_what_is_not_http(engine: Engine, text: bytes) -> None:
     "head",
     [
         "GET /events HTTP/1.1\r\nHost: x\r\n\r\n",
-        "GET /containers/c/logs?follow=1&stdout=1 HTTP/1.1\r\nHost: x\r\n\r\n",
-        "GET /containers/c/stats HTTP/1.1\r\nHost: x\r\n\r\n",
-        "POST /containers/c/wait HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",
-        "POST /containers/c/attach?stream=1 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n",
-        "GET /containers/c/export HTTP/1.1\r\nHost: x\r\n\r\n",
+        "GET /containers/box/logs?follow=1&stdout=1 HTTP/1.1\r\nHost: x\r\n\r\n",
+        "GET /containers/box/stats HTTP/1.1\r\nHost: x\r\n\r\n",
+        "POST /containers/box/wait HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",
+        "POST /containers/box/attach?stream=1 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n",
+        "GET /containers/box/export HTTP/1.1\r\nHost: x\r\n\r\n",
         "GET /images/busybox/get HTTP/1.1\r\nHost: x\r\n\r\n",
         "POST /images/load HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nhalf",
-        "PUT /containers/c/archive?path=/tmp HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello",
+        "PUT /containers/box/archive?path=/tmp HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello",
         "POST /networks/create HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{",
     ],
     ids=lambda head: head.split(" HTTP")[0],

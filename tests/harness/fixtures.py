@@ -42,15 +42,15 @@ def machine() -> Iterator[Machine]:
 
 
 @pytest.fixture(scope="module")
-def flags() -> list[str]:
+def daemon_flags() -> list[str]:
     """Flags of the module's daemon; a module that needs some defines this fixture itself."""
     return []
 
 
 @pytest.fixture(scope="module")
-def running(machine: Machine, archive: Path, flags: list[str]) -> Iterator[Engine]:
+def running(machine: Machine, archive: Path, daemon_flags: list[str]) -> Iterator[Engine]:
     """The module's engine with the images loaded."""
-    engine = Engine(machine, *flags)
+    engine = Engine(machine, *daemon_flags)
     try:
         engine.start()
         engine.load(archive)
