@@ -61,5 +61,5 @@ class Confined:
 
 
 def by_fd(fd: int) -> str:
-    """A path for calls that take no O_PATH descriptor (xattrs, utimes)."""
-    return f"/proc/self/fd/{fd}"
+    """A path for calls that take no O_PATH descriptor (xattrs, utimes), in a thread with its own mounts too."""
+    return f"/proc/thread-self/fd/{fd}"

@@ -7,6 +7,7 @@ import os
 import stat
 from collections.abc import Mapping
 
+from fairlead.images.confine import by_fd
 from fairlead.images.tarread import Entry, Kind, TarError, TarReader
 
 _TYPE: Mapping[Kind, int] = {Kind.CHAR: stat.S_IFCHR, Kind.BLOCK: stat.S_IFBLK, Kind.FIFO: stat.S_IFIFO}
@@ -89,7 +90,7 @@ def _set_unopened(entry: Entry, directory: int, name: bytes) -> None:
     os.chown(name, uid, gid, dir_fd=directory, follow_symlinks=False)
     if entry.kind is not Kind.SYMLINK:
         os.chmod(name, entry.mode & 0o7777, dir_fd=directory)
-    path = f"/proc/self/fd/{directory}/{os.fsdecode(name)}"
+    path = f"{by_fd(directory)}/{os.fsdecode(name)}"
     for key, value in entry.xattrs.items():
         _set_xattr(path, key, value, follow=False)
     time = _time(entry)

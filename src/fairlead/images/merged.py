@@ -14,10 +14,10 @@ def is_whiteout(found: os.stat_result) -> bool:
     return stat.S_ISCHR(found.st_mode) and found.st_rdev == 0
 
 
-def is_opaque(path: str | bytes) -> bool:
+def is_opaque(path: str | bytes, *, follow_symlinks: bool = False) -> bool:
     """Whether a directory hides everything of its name below."""
     try:
-        return os.getxattr(path, OPAQUE, follow_symlinks=False) == b"y"
+        return os.getxattr(path, OPAQUE, follow_symlinks=follow_symlinks) == b"y"
     except OSError:
         return False
 

@@ -94,8 +94,11 @@ class Shelf:
                 self._transfers -= 1
             self.collect()
 
-    def place(self, arrival: Arrival, seen: Seen | None = None) -> Image:
-        """Unpack what is not unpacked yet and enter the image into the catalogue. Call within a transfer."""
+    def place(self, arrival: Arrival, seen: Seen | None = None, ready: Callable[[int], None] = lambda _: None) -> Image:
+        """Unpack what is not unpacked yet and enter the image into the catalogue. Call within a transfer.
+
+        ``ready`` returns when the blob of that position has come.
+        """
         described = self._document(arrival.config)
         diff_ids = described.rootfs.diff_ids
         if len(diff_ids) != len(arrival.blobs):
@@ -103,7 +106,9 @@ class Shelf:
                 f"invalid manifest, layers length mismatch: expected {len(diff_ids)}, got {len(arrival.blobs)}",
             )
         layers: list[Layer] = []
-        for chain_id, diff_id, blob in zip(chain_ids(diff_ids), diff_ids, arrival.blobs, strict=True):
+        for position, (chain_id, diff_id) in enumerate(zip(chain_ids(diff_ids), diff_ids, strict=True)):
+            ready(position)
+            blob = arrival.blobs[position]
             layers.append(self.layers.ensure(chain_id, diff_id, layers, blob, seen))
         self._bare[arrival.config] = _image(arrival.config, described, layers)
         self.change(lambda catalog: _entered(catalog, arrival))

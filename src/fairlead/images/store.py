@@ -10,13 +10,15 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import BinaryIO
 
-from fairlead.images import document, loading, making, reference, removal
+from fairlead.images import document, loading, making, manifest, pulling, reference, removal, saving
 from fairlead.images.making import Write
 from fairlead.images.records import Catalog, ImageRecord
 from fairlead.images.shelf import Shelf
-from fairlead.images.streams import Feed, in_thread, narrated
-from fairlead.model.image import HistoryEntry, Image, Progress
+from fairlead.images.skopeo import Registry
+from fairlead.images.streams import Feed, Report, in_thread, narrated, produced
+from fairlead.model.image import HistoryEntry, Image, Progress, RegistryAuth
 from fairlead.model.requests import CommitSpec, ImportSpec
 from fairlead.model.views import ImagesPruned, Removal
 from fairlead.settings import Settings
@@ -120,6 +122,34 @@ class ImageStore:
         """Take in the images of an archive; the last lines tell their names. Raises InvalidArgument for other bytes."""
         feed = Feed(stream, asyncio.get_running_loop())
         return narrated(lambda report: loading.load(self._shelf, feed, platform, report, quiet=quiet), "image-load")
+
+    def pull(self, ref: str, platform: str = "", auth: RegistryAuth | None = None) -> AsyncIterator[Progress]:
+        """Fetch an image from its registry. Raises InvalidArgument at once for a reference that is none."""
+        parsed = reference.parse(ref)
+        manifest.parse_platform(platform)
+        registry = Registry(parsed.domain, auth, self._settings)
+
+        def fetch(report: Report) -> None:
+            with registry:
+                pulling.pull(self._shelf, registry, parsed, platform, report)
+
+        return narrated(fetch, "image-pull", registry.close)
+
+    async def login(self, auth: RegistryAuth) -> None:
+        """Raises Unauthorized when the registry does not take these credentials."""
+        domain = auth.server.partition("://")[2] or auth.server
+        with Registry(domain.partition("/")[0], None, self._settings) as registry:
+            await in_thread(lambda: registry.login(auth), "registry-login")
+
+    def save(self, refs: Sequence[str]) -> AsyncIterator[bytes]:
+        """An archive of these images. Raises NotFound at once for one that is not here."""
+        picked = saving.pick(self._shelf, refs)
+
+        def write(out: BinaryIO) -> None:
+            with self._shelf.transfer():
+                saving.save(self._shelf, picked, out)
+
+        return produced(write, "image-save")
 
     async def import_(self, stream: AsyncIterator[bytes], spec: ImportSpec) -> Image:
         """A root file system, as a tar that may be compressed, made an image of one layer."""

@@ -56,8 +56,13 @@ async def in_thread(call: Callable[[], T], name: str) -> T:
     return await future
 
 
-async def narrated(call: Callable[[Report], object], name: str) -> AsyncIterator[Progress]:
-    """What the call reports, as it comes; raises what it raised. When the reader goes, the next report ends it."""
+async def narrated(
+    call: Callable[[Report], object], name: str, cancel: Callable[[], None] = lambda: None
+) -> AsyncIterator[Progress]:
+    """What the call reports, as it comes; raises what it raised. When the reader goes, the next report ends it.
+
+    ``cancel`` is called in the end and may hurry a call that is stuck.
+    """
     loop = asyncio.get_running_loop()
     reports: asyncio.Queue[Progress | None] = asyncio.Queue()
     unheard = threading.Event()
@@ -76,6 +81,7 @@ async def narrated(call: Callable[[Report], object], name: str) -> AsyncIterator
         await future
     finally:
         unheard.set()
+        cancel()
 
 
 async def produced(write: Callable[[BinaryIO], None], name: str) -> AsyncIterator[bytes]:

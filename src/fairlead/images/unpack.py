@@ -61,20 +61,36 @@ class Unpacked:
     implied: frozenset[bytes]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """``layer``: whiteouts mean something and the archive's root describes the target. ``keep_kinds``: a directory does
+    not take the place of something else, nor the other way round. ``owner`` owns everything, whatever the archive says.
+    """
+
+    layer: bool = True
+    keep_kinds: bool = False
+    owner: tuple[int, int] | None = None
+
+
 def unpack(stream: Readable, target: str) -> Unpacked:
-    """Read the stream to its end into the empty directory ``target``."""
+    """Read a layer's stream to its end into the empty directory ``target``."""
     with Confined(target) as inside:
-        unpacking = _Unpacking(inside)
-        try:
-            reader = TarReader(stream)
-            for entry in reader:
-                unpacking.add(entry, reader)
-            reader.drain()
-            return unpacking.finish()
-        except TarError as error:
-            raise BadLayer(f"Error processing tar file: {error}") from error
-        finally:
-            unpacking.close()
+        return unpack_over(stream, inside, b"", Rules())
+
+
+def unpack_over(stream: Readable, inside: Confined, top: bytes, rules: Rules) -> Unpacked:
+    """Read the stream to its end into the directory ``top`` inside, over what is there."""
+    unpacking = _Unpacking(inside, top, rules)
+    try:
+        reader = TarReader(stream)
+        for entry in reader:
+            unpacking.add(entry, reader)
+        reader.drain()
+        return unpacking.finish()
+    except TarError as error:
+        raise BadLayer(f"Error processing tar file: {error}") from error
+    finally:
+        unpacking.close()
 
 
 def clean(name: bytes) -> bytes:
@@ -88,8 +104,8 @@ def clean(name: bytes) -> bytes:
 class _Unpacking:
     """The state of one unpacking: open directories, and what is still to be set at the end."""
 
-    def __init__(self, inside: Confined) -> None:
-        self._inside = inside
+    def __init__(self, inside: Confined, top: bytes, rules: Rules) -> None:
+        self._inside, self._top, self._rules = inside, top, rules
         self._open: OrderedDict[bytes, int] = OrderedDict()
         self._described: dict[bytes, Entry] = {}
         self._implied: set[bytes] = {b""}
@@ -109,12 +125,14 @@ class _Unpacking:
     def _add(self, entry: Entry, reader: TarReader) -> None:
         path = clean(entry.name)
         parent, name = posixpath.split(path)
-        if name.startswith(WHITEOUT):
+        if self._rules.owner is not None:
+            entry.uid, entry.gid = self._rules.owner
+        if self._rules.layer and name.startswith(WHITEOUT):
             self._whiteout(parent, name)
-        elif entry.kind is Kind.DIRECTORY:
+        elif entry.kind is Kind.DIRECTORY and (path or self._rules.layer):
             self._directory(entry, path)
         elif path:
-            self._other(entry, reader, path)
+            self._other(entry, reader, posixpath.join(self._top, path))
 
     def finish(self) -> Unpacked:
         """Directories get their attributes last: files made inside would change the times, modes might forbid."""
@@ -161,8 +179,9 @@ class _Unpacking:
         if path in self._deleted:
             _make_opaque(above, name)
 
-    def _directory(self, entry: Entry, path: bytes) -> None:
-        if path:
+    def _directory(self, entry: Entry, relative: bytes) -> None:
+        path = posixpath.join(self._top, relative) if relative else self._top
+        if relative:
             try:
                 self._mkdir(path)
             except FileExistsError:
@@ -172,6 +191,8 @@ class _Unpacking:
     def _keep_directory(self, path: bytes) -> None:
         parent, name = posixpath.split(path)
         if not stat.S_ISDIR(os.lstat(name, dir_fd=self._parent(parent)).st_mode):
+            if self._rules.keep_kinds:
+                raise BadLayer(f'cannot overwrite non-directory "/{os.fsdecode(path)}" with directory')
             self._remove(path)
             self._mkdir(path)
 
@@ -193,9 +214,9 @@ class _Unpacking:
             members.make(entry, reader, directory, name)
             return
         source = clean(entry.link)
-        if not source or source == path:
+        if not source or posixpath.join(self._top, source) == path:
             raise BadLayer(f"{os.fsdecode(entry.name)!r} is a hard link to itself or to nothing")
-        source_parent, source_name = posixpath.split(source)
+        source_parent, source_name = posixpath.split(posixpath.join(self._top, source))
         fd = self._inside.directory(source_parent)
         try:
             os.link(source_name, name, src_dir_fd=fd, dst_dir_fd=directory, follow_symlinks=False)
@@ -211,6 +232,8 @@ class _Unpacking:
             os.unlink(name, dir_fd=directory)
             return
         if stat.S_ISDIR(mode):
+            if self._rules.keep_kinds:
+                raise BadLayer(f'cannot overwrite directory "/{os.fsdecode(path)}" with non-directory')
             shutil.rmtree(name, dir_fd=directory)
             self._forget(path)
         else:
