@@ -1,4 +1,4 @@
-"""``docker pull``: what is not here comes from a registry, three layers at a time, unpacked while the next ones come."""
+"""``docker pull``: what is not here comes from a registry, three layers at a time, and is unpacked as it comes."""
 
 from __future__ import annotations
 
@@ -95,9 +95,7 @@ class _Pulling:
                     download.result()
 
             def seen(diff_id: str, done: int, total: int) -> None:
-                self._report(
-                    Progress(status="Extracting", id=self._shorts[positions[diff_id]], current=done, total=total)
-                )
+                self._progress("Extracting", self._shorts[positions[diff_id]], done, total)
 
             self._shelf.place(arrival, seen, ready)
         self._tell(len(blobs) - 1, "Pull complete", blobs)
@@ -109,7 +107,7 @@ class _Pulling:
 
     def _here(self, diff_ids: Sequence[str]) -> list[str | None]:
         """For every layer a blob that is here already: its own, or another one that unpacks to the same."""
-        same = {}
+        same: dict[str, str] = {}
         for identifier, record in self._shelf.records.catalog.images.items():
             if (image := self._shelf.images.get(identifier)) is not None:
                 same.update(zip(image.chain_ids, record.blobs, strict=True))

@@ -1,8 +1,8 @@
 """Registries, spoken to by skopeo: raw manifests, single blobs as streams, credentials put to the test.
 
-Blobs come through ``skopeo experimental-image-proxy`` (a stable interface in spite of its name: ostree and bootc live on
-it), which hands us a pipe for each blob: so progress is in bytes, layers that are here are not fetched, and image ids
-stay what they are, where ``skopeo copy`` would convert Docker's configs.
+Blobs come through ``skopeo experimental-image-proxy`` (a stable interface in spite of its name: bootc lives on it),
+which hands us a pipe for each blob: so progress is in bytes, layers that are here are not fetched, and image ids stay
+what they are, where ``skopeo copy`` would convert Docker's configs.
 """
 
 from __future__ import annotations
