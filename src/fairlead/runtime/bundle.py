@@ -112,7 +112,7 @@ def render_config(spec: BundleSpec) -> Json:
     if spec.namespaces.uts == "" and spec.container.config.hostname:
         config["hostname"] = spec.container.config.hostname
     annotations = dict(spec.container.host.annotations or {})
-    if spec.confinement.seccomp_filter:
+    if _takes_filter(spec):
         annotations[FILTER_ANNOTATION] = spec.confinement.seccomp_filter
     if annotations:
         config["annotations"] = annotations
@@ -246,9 +246,14 @@ def _linux(spec: BundleSpec) -> Json:
     propagation = propagation_of_root(spec.container.mounts)
     if propagation:
         linux["rootfsPropagation"] = propagation
-    if spec.confinement.seccomp is not None:
+    if spec.confinement.seccomp is not None and not _takes_filter(spec):
         linux["seccomp"] = spec.confinement.seccomp
     return linux
+
+
+def _takes_filter(spec: BundleSpec) -> bool:
+    """Only crun knows the annotation; with it crun looks at no profile."""
+    return bool(spec.confinement.seccomp_filter) and spec.container.runtime.rpartition("/")[2] == "crun"
 
 
 def _namespaces(chosen: Namespaces) -> Iterator[Json]:

@@ -127,7 +127,12 @@ class Monitor:
             *("--name", launch.name),
             *("--exit-dir", launch.exit_dir),
             *launch.log.arguments(),
-            *_flags(terminal=launch.terminal, stdin=launch.stdin, leave_stdin_open=launch.leave_stdin_open),
+            *_flags(
+                terminal=launch.terminal,
+                stdin=launch.stdin,
+                # A terminal has no end of input: who types there next needs it open.
+                leave_stdin_open=launch.leave_stdin_open or launch.terminal,
+            ),
         ]
         with _sync_pipe() as (reader, writer):
             environment = {**self._environment, "_OCI_SYNCPIPE": str(writer)}

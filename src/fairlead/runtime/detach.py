@@ -9,7 +9,7 @@ DEFAULT = b"\x10\x11"  # ctrl-p,ctrl-q
 _CONTROLS = {name: code for code, name in enumerate(("@", *"abcdefghijklmnopqrstuvwxyz", *"[\\]^_"))}
 
 
-def parse(keys: str) -> bytes:
+def parse_detach_keys(keys: str) -> bytes:
     """``ctrl-p,ctrl-q`` or single characters, comma-separated; "" is the default. Raises InvalidArgument."""
     if not keys:
         return DEFAULT
@@ -27,7 +27,7 @@ def _code(key: str, keys: str) -> int:
     return code
 
 
-class DetachKeys:
+class DetachMatcher:
     """Watches what a client types. Keys that might begin the sequence are held until it is decided."""
 
     def __init__(self, keys: bytes = DEFAULT) -> None:
