@@ -1,0 +1,131 @@
+"""Files in and out of containers: archive, export. A running container is seen through its own mounts."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import TYPE_CHECKING
+
+from fairlead.engine.threads import in_own_thread
+from fairlead.errors import EngineError
+from fairlead.images import archive
+from fairlead.kernel import mounts
+from fairlead.model.container import Container
+from fairlead.model.views import PathStat
+
+if TYPE_CHECKING:
+    from fairlead.engine.core import Engine
+
+_BLOCK = 1 << 20
+
+
+@contextlib.contextmanager
+def root_of(engine: Engine, container: Container) -> Iterator[str]:
+    """A directory that is the container's root for as long as the block runs; call it in a thread of its own.
+
+    For a running container that is its first process's root, volumes and all. For a stopped one the layers are mounted
+    in a mount namespace that only this thread sees.
+    """
+    if container.state.status in ("running", "paused"):
+        yield f"/proc/{container.state.pid}/root"
+        return
+    place = tempfile.mkdtemp(prefix="root-", dir=engine.settings.exec_root)
+    try:
+        mounts.unshare_mounts()
+        engine.launching.mount_root(container, place)
+        for point in container.mounts:
+            if point.type in ("bind", "volume") and os.path.exists(point.source):
+                target = archive.resolve(place, point.target)
+                if os.path.exists(target):
+                    mounts.bind(point.source, target)
+        yield place
+    finally:
+        with contextlib.suppress(EngineError):
+            mounts.unmount(place)
+        with contextlib.suppress(OSError):
+            os.rmdir(place)
+
+
+async def stat(engine: Engine, container: Container, path: str) -> PathStat:
+    def look() -> PathStat:
+        with root_of(engine, container) as root:
+            return archive.stat_path(root, path)
+
+    return await in_own_thread(look)
+
+
+async def get(engine: Engine, container: Container, path: str) -> tuple[PathStat, AsyncIterator[bytes]]:
+    """The path's facts and a tar of it."""
+    found = await stat(engine, container, path)
+
+    def write(fd: int) -> None:
+        with root_of(engine, container) as root:
+            archive.get_archive(root, path, fd)
+
+    return found, _piped(write)
+
+
+async def export(engine: Engine, container: Container) -> AsyncIterator[bytes]:
+    """The whole root file system as a tar, without what is mounted into it."""
+
+    def write(fd: int) -> None:
+        mounts.unshare_mounts()
+        place = tempfile.mkdtemp(prefix="export-", dir=engine.settings.exec_root)
+        try:
+            engine.launching.mount_root(container, place, read_only=True)
+            archive.export_tree(place, fd)
+        finally:
+            mounts.unmount(place)
+            os.rmdir(place)
+
+    async for block in _piped(write):
+        yield block
+
+
+async def put(
+    engine: Engine,
+    container: Container,
+    path: str,
+    stream: AsyncIterator[bytes],
+    no_overwrite: bool,
+    copy_uid_gid: bool,
+) -> None:
+    """Unpack a tar at a directory of the container; nothing outside its root can be reached."""
+    with tempfile.TemporaryFile(dir=engine.settings.data_root) as spool:
+        async for block in stream:
+            spool.write(block)
+        spool.seek(0)
+
+        def unpack() -> None:
+            with root_of(engine, container) as root:
+                archive.put_archive(root, path, spool, no_overwrite=no_overwrite, copy_uid_gid=copy_uid_gid)
+
+        await in_own_thread(unpack)
+
+
+async def _piped(write: Callable[[int], None]) -> AsyncIterator[bytes]:
+    """What ``write(fd)`` writes in a thread of its own, in blocks; an error there is raised here."""
+    loop = asyncio.get_running_loop()
+    reading, writing = os.pipe2(os.O_CLOEXEC)
+    os.set_blocking(reading, False)
+
+    def run() -> None:
+        try:
+            write(writing)
+        finally:
+            os.close(writing)
+
+    task = asyncio.ensure_future(in_own_thread(run))
+    reader = asyncio.StreamReader(limit=_BLOCK)
+    with os.fdopen(reading, "rb", buffering=0) as file:
+        transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), file)
+        try:
+            while block := await reader.read(_BLOCK):
+                yield block
+            await task
+        finally:
+            transport.close()
+            task.cancel()

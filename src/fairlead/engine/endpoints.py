@@ -1,0 +1,127 @@
+"""Deciding endpoints: addresses, MAC, interface name, names in DNS, and which one carries the default route."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from fairlead import ids
+from fairlead.errors import EngineError
+from fairlead.ids import EndpointId
+from fairlead.model.address import Interface, Ip
+from fairlead.model.container import Container
+from fairlead.model.endpoint import Endpoint, EndpointSpec
+from fairlead.model.network import Network
+from fairlead.net import gateway, ipam
+from fairlead.net.drivers import DRIVERS
+
+if TYPE_CHECKING:
+    from fairlead.engine.core import Engine
+
+
+def random_mac() -> str:
+    """Locally administered, unicast, random: never derived from the address, which is reused sooner than a FDB ages."""
+    octets = bytearray(secrets.token_bytes(6))
+    octets[0] = (octets[0] & 0xFC) | 0x02
+    return octets.hex(":")
+
+
+class Decider:
+    """Turns what a container asked for into endpoints. Synchronous: nobody else chooses between choice and record."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def endpoints(self, container: Container) -> tuple[Endpoint, ...]:
+        """All of a container that starts, in the order asked: the first is eth0."""
+        decided: tuple[Endpoint, ...] = ()
+        for name, spec in container.spec.networks.items():
+            network = self._engine.networks.find(name)
+            if network.driver in ("null", "host"):
+                continue
+            decided = (*decided, self.endpoint(container, network, spec, decided))
+        return self.with_gateways(decided, container)
+
+    def endpoint(
+        self, container: Container, network: Network, spec: EndpointSpec, others: Sequence[Endpoint]
+    ) -> Endpoint:
+        """One more; published ports and the default route are decided over all of them later."""
+        endpoint = Endpoint(
+            id=EndpointId(ids.new_id()),
+            network=network.id,
+            container=container.id,
+            mac=spec.mac or random_mac(),
+            addresses=tuple(self._address(network, subnet_family, spec) for subnet_family in self._families(network)),
+            link_local=tuple(ipam.link_local(address) for address in spec.link_local),
+            ifname=gateway.interface_name(network, spec, [other.ifname for other in others]),
+            host_ifname=f"veth{secrets.token_hex(4)[:7]}",
+            sysctls=gateway.endpoint_sysctls(spec),
+        )
+        return replace(endpoint, names=self.names(container, endpoint))
+
+    @staticmethod
+    def _families(network: Network) -> list[int]:
+        return [version for version in (4, 6) if any(subnet.prefix.version == version for subnet in network.subnets)]
+
+    def _address(self, network: Network, version: int, spec: EndpointSpec) -> Interface:
+        wanted: Ip | None = spec.ipv4 if version == 4 else spec.ipv6
+        subnets = [subnet for subnet in network.subnets if subnet.prefix.version == version]
+        index = self._engine.index
+        return ipam.choose_address(
+            subnets,
+            used=index.used(network.id),
+            resting=index.resting(network.id),
+            wanted=wanted,
+            network=f"{network.name} ({network.id})",
+        )
+
+    def names(self, container: Container, endpoint: Endpoint) -> tuple[str, ...]:
+        """What DNS answers for, the PTR name first. None on the default bridge, as in Docker."""
+        network = self._engine.networks.get(endpoint.network)
+        if network is None or network.name == "bridge":
+            return ()
+        spec = container.spec.networks.get(network.name) or container.spec.networks.get(network.id) or EndpointSpec()
+        host = container.config.hostname
+        names = (container.name, *spec.aliases, ids.short(container.id), *((host,) if host else ()))
+        return tuple(dict.fromkeys(name for name in names if name))
+
+    def with_gateways(self, endpoints: Sequence[Endpoint], container: Container) -> tuple[Endpoint, ...]:
+        """Who carries the default routes, and with them the published ports."""
+        networks = {endpoint.id: self._network(endpoint) for endpoint in endpoints}
+        specs = {
+            endpoint.id: container.spec.networks.get(networks[endpoint.id].name) or EndpointSpec()
+            for endpoint in endpoints
+        }
+        chosen = gateway.choose(
+            [(endpoint, networks[endpoint.id], specs[endpoint.id].gw_priority) for endpoint in endpoints]
+        )
+        marked = [
+            replace(endpoint, gateway4=endpoint.id == chosen.ipv4, gateway6=endpoint.id == chosen.ipv6)
+            for endpoint in endpoints
+        ]
+        return self._with_published(marked)
+
+    @staticmethod
+    def _with_published(endpoints: Sequence[Endpoint]) -> tuple[Endpoint, ...]:
+        """Bindings follow the gateways: IPv6 ones to that of IPv6, everything else to that of IPv4."""
+        bindings = [binding for endpoint in endpoints for binding in endpoint.published]
+        if not bindings:
+            return tuple(endpoints)
+        four = next((e.id for e in endpoints if e.gateway4), None)
+        six = next((e.id for e in endpoints if e.gateway6), None)
+        first = endpoints[0].id
+        homes = {4: four or six or first, 6: six or four or first}
+        return tuple(
+            replace(e, published=tuple(b for b in bindings if homes[b.host_ip.version] == e.id)) for e in endpoints
+        )
+
+    def _network(self, endpoint: Endpoint) -> Network:
+        network = self._engine.networks.get(endpoint.network)
+        if network is None:
+            raise EngineError(f"network {endpoint.network} is gone")
+        return network
+
+
+__all__ = ["DRIVERS", "Decider", "random_mac"]

@@ -1,0 +1,245 @@
+"""Launching: a container's process through conmon and the OCI runtime, and further processes in it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from fairlead.engine.bundles import Bundles, apparmor_is_there
+from fairlead.engine.volumeseed import seed
+from fairlead.errors import EngineError
+from fairlead.ids import ContainerId
+from fairlead.kernel import mounts, proc
+from fairlead.model.container import Container
+from fairlead.model.views import Exec
+from fairlead.runtime import bundle
+from fairlead.runtime.conmon import Launch, Launched, LaunchExec, LogTarget, Monitor, RunningExec, RuntimeProgram
+from fairlead.runtime.crun import OciRuntime
+from fairlead.runtime.exits import forget_exit, read_exit
+from fairlead.runtime.streams import Console
+
+if TYPE_CHECKING:
+    from fairlead.engine.core import Engine
+
+
+class Launching:
+    """The runtime side of containers. Paths below the exec root are this daemon's alone."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._exec_root = engine.settings.exec_root
+        self._bundles = Bundles(engine)
+        self._monitor = Monitor(spawn=engine.launchpad.spawn, tmp_dir=self._exec_root)
+        self._programs: dict[str, str] = {}
+        self._consoles: dict[ContainerId, Console] = {}
+        self.exit_dir = os.path.join(self._exec_root, "exits")
+        os.makedirs(self.exit_dir, mode=0o700, exist_ok=True)
+
+    # -- places -----------------------------------------------------------------------------------------------------
+
+    def _bundle(self, container: Container) -> str:
+        return os.path.join(self._exec_root, container.id)
+
+    def _rootfs(self, container: Container) -> str:
+        return os.path.join(self._bundle(container), "rootfs")
+
+    def _program(self, container: Container) -> RuntimeProgram:
+        path = self._programs.get(container.runtime)
+        if path is None:
+            path = shutil.which(container.runtime)
+            if path is None:
+                raise EngineError(f"{container.runtime} is not installed: install it, or choose another --runtime")
+            self._programs[container.runtime] = path
+        return RuntimeProgram(path=path, root=os.path.join(self._exec_root, container.runtime))
+
+    def _runtime(self, container: Container) -> OciRuntime:
+        return OciRuntime(self._program(container), self._engine.launchpad.spawn)
+
+    def console(self, container: Container) -> Console:
+        """The attach point of a created or running container."""
+        found = self._consoles.get(container.id)
+        if found is None:
+            once = container.config.open_stdin and container.config.stdin_once
+            found = self._consoles[container.id] = Console(self._bundle(container), closes_with_client=once)
+        return found
+
+    def graph(self, container: Container) -> Mapping[str, str]:
+        """Docker's GraphDriver.Data; the merged view exists only inside the container's own mount namespace."""
+        with contextlib.suppress(EngineError):
+            overlay = self._engine.containers.rootfs(container).overlay()
+            return {
+                "LowerDir": ":".join(overlay.lowers),
+                "UpperDir": overlay.upper,
+                "WorkDir": overlay.work,
+                "MergedDir": self._rootfs(container),
+            }
+        return {}
+
+    def mount_root(self, container: Container, target: str, *, read_only: bool = False) -> None:
+        """The container's root at ``target``, in the calling thread's mount namespace."""
+        overlay = self._engine.containers.rootfs(container).overlay()
+        if read_only:
+            mounts.mount_overlay(target, lowers=(overlay.upper, *overlay.lowers), upper="", work="")
+        else:
+            mounts.mount_overlay(target, lowers=overlay.lowers, upper=overlay.upper, work=overlay.work)
+
+    # -- start ------------------------------------------------------------------------------------------------------
+
+    async def create(self, container: Container) -> Launched:
+        """Everything up to the point where only ``start`` is missing; the process exists and waits."""
+        await self._prepare_mounts(container)
+        place = self._bundle(container)
+        os.makedirs(self._rootfs(container), mode=0o711, exist_ok=True)
+        spec = self._bundles.spec(container, self._rootfs(container))
+        with open(os.path.join(place, "config.json"), "wb") as file:
+            file.write(bundle.render(spec))
+        forget_exit(self.exit_dir, container.id)
+        self._consoles.pop(container.id, None)
+        return await self._monitor.launch(self._launch(container))
+
+    def _launch(self, container: Container) -> Launch:
+        config = container.config
+        return Launch(
+            id=container.id,
+            name=container.name,
+            bundle=self._bundle(container),
+            runtime=self._program(container),
+            exit_dir=self.exit_dir,
+            log=LogTarget(
+                path=container.log_path, max_size=_size((container.host.log_config.config or {}).get("max-size", ""))
+            ),
+            terminal=config.tty,
+            stdin=config.open_stdin,
+            leave_stdin_open=config.open_stdin and not config.stdin_once,
+            # In the mount namespace that conmon and the container share with nobody: gone when they are.
+            prepare=lambda: self.mount_root(container, self._rootfs(container)),
+        )
+
+    async def _prepare_mounts(self, container: Container) -> None:
+        for source in _missing_bind_sources(container):
+            os.makedirs(source, exist_ok=True)
+        for point in container.mounts:
+            if point.type == "volume":
+                path = await self._engine.volumes.enter(point.name, container.id)
+                if point.copy_up:
+                    overlay = self._engine.containers.rootfs(container).overlay()
+                    await self._engine.in_thread(seed, path, point.target, (overlay.upper, *overlay.lowers))
+
+    async def start(self, container: Container) -> None:
+        await self._runtime(container).start(container.id)
+
+    # -- afterwards -------------------------------------------------------------------------------------------------
+
+    async def delete(self, container: Container, *, force: bool = False) -> None:
+        """What runtime and conmon left of an ended container; with ``force`` also of one that still stands."""
+        runtime = self._runtime(container)
+        if force:
+            await runtime.delete(container.id, force=True)
+        else:
+            runtime.discard(container.id)
+        if container.cgroup:
+            self._engine.cgroups.kill(container.cgroup)
+            self._engine.cgroups.remove(container.cgroup)
+        self._engine.volumes.leave([point.name for point in container.mounts if point.type == "volume"], container.id)
+        forget_exit(self.exit_dir, container.id)
+        if (console := self._consoles.pop(container.id, None)) is not None:
+            console.close()
+        shutil.rmtree(self._bundle(container), ignore_errors=True)
+
+    def was_oom_killed(self, container: Container) -> bool:
+        """conmon leaves a file named oom in the bundle when the kernel killed for want of memory."""
+        return os.path.exists(os.path.join(self._bundle(container), "oom"))
+
+    def exit_code(self, container: Container) -> int | None:
+        """What conmon wrote when it ended; None while it runs, or when conmon could not."""
+        return read_exit(self.exit_dir, container.id)
+
+    def is_alive(self, container: Container) -> bool:
+        return bool(container.state.pid) and proc.is_alive(container.state.pid) and self._is_ours(container)
+
+    def _is_ours(self, container: Container) -> bool:
+        """Its number may have come to mean another process since: ours is in the container's cgroup."""
+        return container.state.pid in self.pids(container)
+
+    def pids(self, container: Container) -> list[int]:
+        return self._engine.cgroups.pids(container.cgroup) if container.cgroup else []
+
+    # -- while it runs ----------------------------------------------------------------------------------------------
+
+    async def pause(self, container: Container) -> None:
+        await self._engine.in_thread(self._engine.cgroups.freeze, container.cgroup)
+
+    async def resume(self, container: Container) -> None:
+        await self._engine.in_thread(self._engine.cgroups.thaw, container.cgroup)
+
+    async def update(self, container: Container) -> None:
+        spec = self._bundles.spec(container, self._rootfs(container))
+        await self._runtime(container).update(container.id, bundle.render_config(spec)["linux"]["resources"])
+
+    async def resize(self, container: Container, height: int, width: int) -> None:
+        self.console(container).resize(height, width)
+
+    async def exec(self, container: Container, wanted: Exec, *, console_size: tuple[int, int]) -> RunningExec:
+        """A further process in the container, held until released."""
+        spec = replace(wanted.spec, console_size=console_size)
+        identity = self._bundles.identity(container, spec.user or container.config.user)
+        launch = LaunchExec(
+            id=container.id,
+            exec_id=wanted.id,
+            bundle=os.path.join(self._bundle(container), f"exec-{wanted.id}"),
+            runtime=self._program(container),
+            terminal=spec.tty,
+            stdin=spec.stdin,
+        )
+        os.makedirs(launch.bundle, mode=0o700)
+        with open(launch.process_file, "wb") as file:
+            file.write(
+                bundle.render_exec(
+                    spec, bundle=self._bundles.spec(container, self._rootfs(container)), identity=identity
+                )
+            )
+        try:
+            return await self._monitor.launch_exec(launch)
+        except BaseException:
+            shutil.rmtree(launch.bundle, ignore_errors=True)
+            raise
+
+    # -- programs ---------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    async def run_program(argv: Sequence[str]) -> tuple[int, str, str]:
+        """Exit code, output and complaints of a short-lived program."""
+        child = await asyncio.create_subprocess_exec(
+            *argv, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        )
+        output, complaint = await child.communicate()
+        return child.returncode or 0, output.decode(errors="replace"), complaint.decode(errors="replace")
+
+    @staticmethod
+    def security_options() -> tuple[str, ...]:
+        options = ["name=seccomp,profile=builtin"]
+        if apparmor_is_there():
+            options.append("name=apparmor")
+        if os.path.exists("/sys/fs/cgroup/cgroup.controllers"):
+            options.append("name=cgroupns")
+        return tuple(options)
+
+
+def _missing_bind_sources(container: Container) -> list[str]:
+    """-v makes a missing host directory, as Docker does; --mount was refused at create."""
+    return [p.source for p in container.mounts if p.type == "bind" and not os.path.lexists(p.source)]
+
+
+_UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+
+
+def _size(text: str) -> int:
+    """``10m`` in bytes; 0 for no limit."""
+    number = text.rstrip("bBkKmMgG")
+    unit = text[len(number) :].lower().removesuffix("b") if text else ""
+    return int(float(number) * _UNITS.get(unit, 1)) if number else 0

@@ -1,0 +1,305 @@
+"""Verbs on networks: create, find, connect, disconnect, remove, prune."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from fairlead import ids
+from fairlead.errors import Conflict, EngineError, Forbidden, InvalidArgument, NotFound
+from fairlead.ids import NetworkId
+from fairlead.model.container import Container
+from fairlead.model.endpoint import EndpointSpec
+from fairlead.model.host import HostFacts
+from fairlead.model.network import PREDEFINED, Network, NetworkSpec
+from fairlead.model.requests import Filters
+from fairlead.model.views import NetworkView
+from fairlead.net import ipam, validate
+from fairlead.net.drivers import DRIVERS
+from fairlead.net.plan import plan
+from fairlead.net.state import State
+from fairlead.net.world import World
+
+if TYPE_CHECKING:
+    from fairlead.engine.core import Engine
+
+_FACTS_FRESH = 2.0  # seconds: routes of others change rarely, and only advise the choice of a subnet
+
+
+class Networks:
+    """Verbs on networks, by id, name or unique prefix."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._bare: dict[NetworkId, State] = {}
+        self._facts: tuple[float, HostFacts] | None = None
+
+    # -- what is ----------------------------------------------------------------------------------------------------
+
+    def host_facts(self) -> HostFacts:
+        now = time.monotonic()
+        if self._facts is None or now - self._facts[0] > _FACTS_FRESH:
+            self._facts = now, self._engine.kernel.host_facts()
+        return self._facts[1]
+
+    def world(self) -> World:
+        return World(settings=self._engine.settings, host=self.host_facts())
+
+    def bare_facts(self, network: Network) -> State:
+        """What the network itself wants on the host, without any endpoint."""
+        facts = self._bare.get(network.id)
+        if facts is None:
+            facts = self._bare[network.id] = DRIVERS[network.driver].network_wants(network, self.world())
+        return facts
+
+    def get(self, identifier: NetworkId) -> Network | None:
+        return self._engine.store.networks.get(identifier)
+
+    def find(self, ref: str) -> Network:
+        """By full id, then name, then unique prefix of the id."""
+        networks = self._engine.store.networks
+        if (exact := networks.get(ref)) is not None:
+            return exact
+        if ref == "default":
+            ref = "bridge"
+        named = [network for network in networks if network.name == ref]
+        matches = named or [network for network in networks if ref and network.id.startswith(ref)]
+        if len(matches) > 1:
+            how = "name" if named else "ID prefix"
+            raise InvalidArgument(f"network {ref} is ambiguous ({len(matches)} matches found on {how})")
+        if not matches:
+            raise NotFound(f"network {ref} not found")
+        return matches[0]
+
+    def of(self, container: Container) -> dict[str, Network]:
+        """The networks a container is on, or asked to be on, by the name it used."""
+        found = {}
+        for name in container.spec.networks:
+            with contextlib.suppress(NotFound, InvalidArgument):
+                found[name] = self.find(name)
+        return found
+
+    def default_bridge(self, spec: NetworkSpec) -> Network:
+        """The network ``bridge``: 172.17.0.0/16 when that is free, as every tutorial expects, on docker0."""
+        facts = self.host_facts()
+        if "docker0" in facts.links:
+            # Somebody else's docker0 stays theirs.
+            spec = replace(spec, options={**spec.options, "com.docker.network.bridge.name": "fl0"})
+        network, _ = self._decide(NetworkId(ids.new_id()), spec, facts)
+        return replace(network, adopted=False)
+
+    async def inspect(self, ref: str) -> NetworkView:
+        return self.view(self.find(ref))
+
+    def view(self, network: Network) -> NetworkView:
+        endpoints = self._engine.index.endpoints(network.id)
+        containers = self._engine.store.containers
+        return NetworkView(
+            network=network,
+            endpoints=[(c.name, endpoint) for key, endpoint in endpoints.items() if (c := containers.get(key))],
+        )
+
+    async def list(self, filters: Filters) -> Sequence[Network]:
+        filters.check(("dangling", "driver", "id", "label", "name", "scope", "type"))
+        dangling = filters.flag("dangling", default=False) if "dangling" in filters else None
+        found = []
+        for network in self._engine.store.networks:
+            spec = network.spec
+            kind = "builtin" if network.predefined else "custom"
+            wanted = (
+                filters.exact("driver", spec.driver)
+                and filters.search("id", network.id)
+                and filters.labels("label", spec.labels)
+                and filters.search("name", spec.name)
+                and filters.exact("scope", spec.scope)
+                and filters.exact("type", kind)
+            )
+            idle = not network.predefined and not self._engine.index.endpoints(network.id)
+            if wanted and (dangling is None or dangling == idle):
+                found.append(network)
+        return found
+
+    # -- making -----------------------------------------------------------------------------------------------------
+
+    async def create(self, spec: NetworkSpec) -> tuple[Network, Sequence[str]]:
+        """The network, really there in the kernel when this returns."""
+        ids.check_network_name(spec.name)
+        if spec.name in PREDEFINED:
+            raise Forbidden(f"operation is not permitted on predefined {spec.name} network ")
+        spec = self._complete(spec)
+        self._check_name_free(spec)
+        driver = DRIVERS.get(spec.driver)
+        if driver is None:
+            raise NotFound(f"could not find plugin {spec.driver} in v1 plugin registry: plugin not found")
+        if spec.driver in ("host", "null"):
+            raise Forbidden(f'only one instance of "{spec.driver}" network is allowed')
+        validate.check_network(spec)
+        facts = self.host_facts()
+        driver.check(spec, facts)
+        network, warnings = self._decide(ids.NetworkId(ids.new_id()), spec, facts)
+        self._check_conflicts(network)
+        await self.establish(network)
+        self.tell(network, "create")
+        return network, warnings
+
+    def _complete(self, spec: NetworkSpec) -> NetworkSpec:
+        """With the daemon's defaults for the driver, and what a config-only network lends."""
+        defaults = self._engine.settings.network_options.get(spec.driver, {})
+        spec = replace(spec, options={**defaults, **spec.options})
+        if not spec.config_from:
+            return spec
+        source = next((n for n in self._engine.store.networks if n.name == spec.config_from), None)
+        if source is None or not source.spec.config_only:
+            raise NotFound(f'configuration network "{spec.config_from}" does not exist')
+        lent = source.spec
+        if spec.ipam or spec.labels or spec.options != defaults or spec.ipam_options or spec.internal:
+            raise Forbidden(
+                "user-specified configurations are not supported if the network depends on a configuration network"
+            )
+        return replace(
+            spec,
+            enable_ipv4=lent.enable_ipv4,
+            enable_ipv6=lent.enable_ipv6,
+            ipam=lent.ipam,
+            ipam_driver=lent.ipam_driver,
+            ipam_options=lent.ipam_options,
+            options={**defaults, **lent.options},
+            labels=lent.labels,
+        )
+
+    def _check_name_free(self, spec: NetworkSpec) -> None:
+        if any(network.name == spec.name for network in self._engine.store.networks):
+            raise Conflict(f"network with name {spec.name} already exists")
+
+    def _decide(self, identifier: NetworkId, spec: NetworkSpec, facts: HostFacts) -> tuple[Network, Sequence[str]]:
+        warnings: Sequence[str] = ()
+        if spec.config_only:
+            return Network(id=identifier, spec=replace(spec, driver="null"), created=time.time_ns()), []
+        taken = [subnet.prefix for network in self._engine.store.networks for subnet in network.subnets]
+        ours = frozenset(taken)
+        subnets, warnings = ipam.choose_subnets(
+            spec,
+            taken=taken,
+            pools=self._engine.settings.address_pools,
+            routes=[route for route in facts.routes if route not in ours],
+            ula_seed=self._ula_seed(),
+        )
+        network = Network(id=identifier, spec=spec, created=time.time_ns(), subnets=tuple(subnets))
+        name = DRIVERS[spec.driver].bridge_name(network)
+        return replace(network, bridge=name, adopted=bool(name) and self._is_foreign(name, facts)), list(warnings)
+
+    def _is_foreign(self, link: str, facts: HostFacts) -> bool:
+        return link in facts.links and not any(network.bridge == link for network in self._engine.store.networks)
+
+    def _ula_seed(self) -> bytes:
+        """Docker derives the machine's ULA /48 from the engine's id; so do we, and it stays over restarts."""
+        return hashlib.sha256(self._engine.system.engine_id().encode()).digest()
+
+    def _check_conflicts(self, network: Network) -> None:
+        for other in self._engine.store.networks:
+            if network.bridge and other.bridge == network.bridge:
+                raise Forbidden(
+                    f"cannot create network {network.id} ({network.bridge}): conflicts with network {other.id} "
+                    f"({other.bridge}): networks have same bridge name"
+                )
+
+    async def establish(self, network: Network) -> None:
+        """Record, then kernel; on failure neither."""
+        self._engine.store.networks.save(network)
+        try:
+            facts = self.bare_facts(network)
+            self._engine.kernel.apply(plan(frozenset(), facts))
+            if network.driver not in ("host", "null"):
+                await self._engine.resolver.set_network(network.id, network.name, ())
+        except BaseException:
+            with contextlib.suppress(EngineError):
+                self._engine.kernel.apply(plan(self.bare_facts(network), frozenset()))
+            self._drop_record(network)
+            raise
+
+    def _drop_record(self, network: Network) -> None:
+        self._engine.store.networks.delete(network.id)
+        self._bare.pop(network.id, None)
+        self._engine.index.forget_network(network.id)
+
+    def tell(self, network: Network, action: str, **attributes: str) -> None:
+        self._engine.events.publish(
+            "network", action, network.id, {"name": network.name, "type": network.driver, **attributes}
+        )
+
+    # -- taking away ------------------------------------------------------------------------------------------------
+
+    async def remove(self, ref: str) -> None:
+        network = self.find(ref)
+        if network.predefined:
+            raise Forbidden(f"{network.name} is a pre-defined network and cannot be removed")
+        if attached := self.view(network).endpoints:
+            who = ", ".join(f'name:"{name}" id:"{ids.short(endpoint.id)}"' for name, endpoint in attached)
+            raise Forbidden(f"error while removing network: network {network.name} has active endpoints ({who})")
+        if network.spec.config_only and any(n.spec.config_from == network.name for n in self._engine.store.networks):
+            raise Forbidden(f'configuration network "{network.name}" is in use')
+        facts = self.bare_facts(network)
+        self._drop_record(network)
+        self._engine.kernel.apply(plan(facts, frozenset()))
+        if network.driver not in ("host", "null"):
+            await self._engine.resolver.remove_network(network.id)
+        self.tell(network, "destroy")
+
+    async def prune(self, filters: Filters) -> Sequence[str]:
+        filters.check(("label", "label!", "until"))
+        horizon = self._engine.system.moment(filters.get("until")[0]) if "until" in filters else None
+        removed = []
+        for network in self._engine.store.networks:
+            excluded = "label!" in filters and filters.labels("label!", network.spec.labels)
+            young = horizon is not None and network.created > horizon
+            if network.predefined or excluded or young or not filters.labels("label", network.spec.labels):
+                continue
+            if self._engine.index.endpoints(network.id):
+                continue
+            with contextlib.suppress(Forbidden, NotFound):
+                await self.remove(network.id)
+                removed.append(network.name)
+        self._engine.events.publish("network", "prune", "", {"reclaimed": "0"})
+        return removed
+
+    # -- containers on networks -------------------------------------------------------------------------------------
+
+    async def connect(self, ref: str, container_ref: str, spec: EndpointSpec) -> None:
+        network = self.find(ref)
+        container = self._engine.index.find(container_ref)
+        async with self._engine.locks[container.id]:
+            container = self._engine.index.find(container.id)
+            self._check_connectable(container, network)
+            validate.check_endpoint(spec, network)
+            await self._engine.sandboxes.connect(container, network, spec)
+
+    async def disconnect(self, ref: str, container_ref: str, force: bool) -> None:
+        network = self.find(ref)
+        container = self._engine.index.find(container_ref)
+        async with self._engine.locks[container.id]:
+            container = self._engine.index.find(container.id)
+            if network.name == "host":
+                raise InvalidArgument(
+                    "cannot disconnect container from host network - container was created in host network mode"
+                )
+            await self._engine.sandboxes.disconnect(container, network, force)
+
+    @staticmethod
+    def _check_connectable(container: Container, network: Network) -> None:
+        mode = container.host.network_mode
+        if network.name == "host":
+            raise InvalidArgument(
+                "cannot connect container to host network - container must be created in host network mode"
+            )
+        if mode == "host" or mode.startswith("container:"):
+            raise InvalidArgument(
+                "container sharing network namespace with another container or host cannot be connected to any other network"
+            )
+        if mode == "none" or network.name == "none":
+            raise InvalidArgument(
+                "container cannot be connected to multiple networks with one of the networks in private (none) mode"
+            )

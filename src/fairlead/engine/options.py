@@ -1,0 +1,118 @@
+"""A container's options against this host: defaults filled in, what cannot work here refused, what is ignored said."""
+
+from __future__ import annotations
+
+import os
+import platform as machine
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from fairlead.errors import Conflict, InvalidArgument, NotFound
+from fairlead.kernel.cgroups import Layout
+from fairlead.model.container import ContainerSpec, HostConfig, LogConfig
+from fairlead.model.image import Image
+
+if TYPE_CHECKING:
+    from fairlead.engine.core import Engine
+
+RUNTIMES = ("crun", "runc")
+_DEFAULT_NOFILE = (1024 * 1024, 1024 * 1024)
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+def architecture() -> str:
+    """This machine's, in the words of OCI image configurations."""
+    return _ARCHITECTURES.get(machine.machine(), machine.machine())
+
+
+def check_platform(image: Image, platform: str) -> None:
+    """``--platform os/arch[/variant]`` must be what the image is."""
+    if not platform:
+        return
+    wanted = platform.lower().split("/")
+    have = [image.os, image.architecture, image.variant]
+    if any(w and h and w != h for w, h in zip(wanted, have, strict=False)):
+        raise NotFound(
+            f"image with reference {(image.tags or (image.id,))[0]} was found but does not match the specified platform: "
+            f"wanted {platform}, actual: {image.os}/{image.architecture}"
+        )
+
+
+def shares_hostname(host: HostConfig) -> bool:
+    """The hostname is another's: the host's, or that of the container whose network it joins."""
+    return host.uts_mode == "host" or host.network_mode == "host" or host.network_mode.startswith("container:")
+
+
+def normalise(engine: Engine, spec: ContainerSpec) -> tuple[ContainerSpec, list[str]]:
+    """With the daemon's defaults and references to other containers resolved; raises what Docker raises at create."""
+    settings = engine.settings
+    host = spec.host
+    log = host.log_config
+    if not log.type:
+        log = LogConfig(type=settings.log_driver, config=log.config or settings.log_options or None)
+    host = msgspec.structs.replace(
+        host,
+        log_config=msgspec.structs.replace(log, config=dict(log.config or {})),
+        shm_size=host.shm_size or settings.default_shm_size,
+        runtime=host.runtime or settings.default_runtime,
+        ipc_mode=_resolve_mode(engine, host.ipc_mode or "private"),
+        pid_mode=_resolve_mode(engine, host.pid_mode),
+        network_mode=_resolve_mode(engine, host.network_mode or "bridge"),
+        cgroupns_mode=host.cgroupns_mode or ("private" if engine.cgroups.layout is Layout.V2 else "host"),
+        memory_swap=host.memory_swap or host.memory * 2,
+    )
+    if host.network_mode == "host" and not spec.config.hostname:
+        spec = replace(spec, config=msgspec.structs.replace(spec.config, hostname=os.uname().nodename))
+    check_names(engine, spec)
+    return replace(spec, host=host), check_host(engine, host)
+
+
+def _resolve_mode(engine: Engine, mode: str) -> str:
+    """``container:name`` becomes ``container:id``, so that a rename does not break it."""
+    kind, colon, other = mode.partition(":")
+    return f"container:{engine.index.find(other).id}" if kind == "container" and colon else mode
+
+
+def check_names(engine: Engine, spec: ContainerSpec) -> None:
+    for reference in (*(spec.host.volumes_from or ()), *(spec.host.links or ())):
+        engine.index.find(reference.partition(":")[0])
+    if spec.host.runtime not in ("", *RUNTIMES):
+        raise InvalidArgument(f"unknown or invalid runtime name: {spec.host.runtime}")
+
+
+def check_host(engine: Engine, host: HostConfig) -> list[str]:
+    """Warnings; raises InvalidArgument for what this host cannot give."""
+    cpus = os.cpu_count() or 1
+    warnings = []
+    if host.nano_cpus > cpus * 10**9:
+        raise InvalidArgument(f"range of CPUs is from 0.01 to {cpus}.00, as there are only {cpus} CPUs available")
+    _check_cpuset(host.cpuset_cpus, cpus)
+    if host.oom_kill_disable and not host.memory:
+        warnings.append(
+            "OOM killer is disabled for the container, but no memory limit is set, this can result in the system running out of resources."
+        )
+    if host.blkio_weight and not _has_blkio_weight(engine):
+        warnings.append("Your kernel does not support Block I/O weight. Weight discarded.")
+    if any((host.port_bindings or {}).values()) and host.network_mode == "host":
+        warnings.append("Published ports are discarded when using host network mode")
+    if host.device_requests:
+        raise Conflict('could not select device driver "" with capabilities: [[gpu]]')
+    return warnings
+
+
+def _check_cpuset(text: str, cpus: int) -> None:
+    for part in filter(None, text.replace(" ", "").split(",")):
+        last = int(part.split("-")[-1])
+        if last >= cpus:
+            raise InvalidArgument(f"Requested CPUs are not available - requested {text}, available: 0-{cpus - 1}")
+
+
+def _has_blkio_weight(engine: Engine) -> bool:
+    """Weights need the BFQ scheduler or the io.weight controller."""
+    if engine.cgroups.layout is Layout.V2:
+        return os.path.exists("/sys/fs/cgroup/io.cost.qos") or os.path.exists("/sys/fs/cgroup/system.slice/io.weight")
+    return os.path.exists("/sys/fs/cgroup/blkio/blkio.weight") or os.path.exists(
+        "/sys/fs/cgroup/blkio/blkio.bfq.weight"
+    )

@@ -1,0 +1,421 @@
+"""Sandboxes: a container's network stack, made and unmade, joined to networks and taken off them while it runs.
+
+The record with its endpoints is the intention; ``facts`` turns endpoints into what the kernel should hold, and every
+change here is ``plan(facts before, facts after)`` applied.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from fairlead import ids
+from fairlead.dns.control import EndpointNames, HeldPort, View
+from fairlead.engine import files
+from fairlead.engine.endpoints import Decider
+from fairlead.engine.ports import Claims
+from fairlead.errors import Conflict, EngineError, Forbidden, NotFound
+from fairlead.ids import ContainerId
+from fairlead.kernel import netns
+from fairlead.kernel.sandbox import Sandbox, open_sandbox, reopen_dns
+from fairlead.model.container import Container
+from fairlead.model.endpoint import Endpoint, EndpointSpec
+from fairlead.model.network import Network
+from fairlead.net.drivers import DRIVERS
+from fairlead.net.plan import plan
+from fairlead.net.state import Element, Fact, State
+
+if TYPE_CHECKING:
+    from fairlead.engine.core import Engine
+
+NETNS_DIRECTORY = "/run/netns"
+
+
+def network_mode(container: Container) -> str:
+    """bridge for Docker's "default" and "", else as asked."""
+    mode = container.host.network_mode
+    return "bridge" if mode in ("", "default") else mode
+
+
+def joined(container: Container) -> str | None:
+    """For ``container:X`` the X."""
+    kind, _, other = network_mode(container).partition(":")
+    return other if kind == "container" else None
+
+
+def has_own_sandbox(container: Container) -> bool:
+    return network_mode(container) != "host" and joined(container) is None
+
+
+class Sandboxes:
+    """Opens, joins, changes and closes the sandboxes of this engine's containers."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._open: dict[ContainerId, Sandbox] = {}
+        self._decider = Decider(engine)
+        self.claims = Claims(engine)
+
+    # -- what the kernel should hold --------------------------------------------------------------------------------
+
+    def facts(self, endpoints: Iterable[Endpoint]) -> State:
+        """What these endpoints want on the host and in their sandboxes, beyond their networks' own facts."""
+        world = self._engine.networks.world()
+        facts: set[Fact] = set()
+        for endpoint in endpoints:
+            network = self._engine.networks.get(endpoint.network)
+            if network is None:
+                continue
+            driver = DRIVERS[network.driver]
+            facts |= driver.endpoint_wants(network, endpoint, world)
+            facts |= driver.sandbox_wants(network, endpoint, world)
+        return frozenset(facts)
+
+    def is_open(self, container: ContainerId) -> bool:
+        return container in self._open
+
+    # -- start ------------------------------------------------------------------------------------------------------
+
+    async def check(self, container: Container) -> None:
+        """What makes a start impossible, before anything is touched."""
+        if (other := joined(container)) is not None:
+            if other in (container.id, container.name):
+                raise EngineError("cannot join own network namespace")
+            target = self._engine.index.find(other)
+            if target.state.status not in ("running", "paused"):
+                raise Conflict(
+                    f"cannot join network namespace of a non running container: container {target.name} is "
+                    f"{target.state.status}"
+                )
+
+    async def prepare(self, container: Container) -> Container:
+        """Endpoints decided, host ports claimed, the record saved: the intention."""
+        if not has_own_sandbox(container):
+            key = self._shared_key(container)
+            return self._engine.index.save(replace(container, sandbox_key=key))
+        try:
+            endpoints = self._decider.endpoints(container)
+            endpoints = await self.claims.claim(container, endpoints)
+        except EngineError as error:
+            if isinstance(error, NotFound):
+                raise NotFound(f"failed to set up container networking: {error}") from error
+            raise
+        key = os.path.join(NETNS_DIRECTORY, self._free_pin(container))
+        container = self._engine.index.save(replace(container, endpoints=endpoints, sandbox_key=key))
+        await self._open_namespace(container)
+        self.write_files(container)
+        return container
+
+    def _shared_key(self, container: Container) -> str:
+        if (other := joined(container)) is None:
+            return f"/proc/{os.getpid()}/ns/net" if not os.path.exists("/run/netns/default") else "/run/netns/default"
+        return self._engine.index.find(other).sandbox_key
+
+    def _free_pin(self, container: Container) -> str:
+        """The container's name, or the name with the id behind it where the name is somebody else's."""
+        path = os.path.join(NETNS_DIRECTORY, container.name)
+        return container.name if not os.path.exists(path) else f"{container.name}.{ids.short(container.id)}"
+
+    async def _open_namespace(self, container: Container) -> None:
+        name = os.path.basename(container.sandbox_key)
+        sandbox = open_sandbox(name, self._sysctls(container))
+        self._open[container.id] = sandbox
+        self._engine.kernel.add_sandbox(container.id, sandbox.ns)
+        netns.write_pin(self._engine.settings.exec_root, container.id, sandbox.ns)
+
+    def _sysctls(self, container: Container) -> dict[str, str]:
+        """net.* sysctls belong to the namespace, whoever sets them; without an IPv6 endpoint IPv6 is off, as in Docker."""
+        asked = {
+            key.replace(".", "/"): value
+            for key, value in (container.host.sysctls or {}).items()
+            if key.startswith("net.")
+        }
+        if not any(interface.version == 6 for endpoint in container.endpoints for interface in endpoint.addresses):
+            asked.setdefault("net/ipv6/conf/all/disable_ipv6", "1")
+            asked.setdefault("net/ipv6/conf/default/disable_ipv6", "1")
+        asked.setdefault("net/ipv4/ip_unprivileged_port_start", "0")
+        asked.setdefault("net/ipv4/ping_group_range", "0 2147483647")
+        return asked
+
+    async def join(self, container: Container) -> None:
+        """The plumbing: links, addresses, routes, elements, names. The namespace is open, the record saved."""
+        if not has_own_sandbox(container):
+            return
+        self._engine.kernel.apply(plan(frozenset(), self.facts(container.endpoints)))
+        sandbox = self._open[container.id]
+        await self._engine.resolver.add_sandbox(
+            container.id, sandbox.udp, sandbox.tcp, sandbox.ns.fd, self.view(container)
+        )
+        for endpoint in container.endpoints:
+            await self._announce(endpoint)
+        await self.claims.hand_over(container)
+        for endpoint in container.endpoints:
+            self._tell("connect", endpoint, container)
+        await self._refresh_links(container)
+
+    async def _announce(self, endpoint: Endpoint) -> None:
+        if not endpoint.names:
+            return
+        names = EndpointNames(
+            id=endpoint.id,
+            container=endpoint.container,
+            names=endpoint.names,
+            addresses=tuple(str(interface.ip) for interface in endpoint.addresses),
+        )
+        await self._engine.resolver.set_endpoint(endpoint.network, names)
+
+    def _tell(self, action: str, endpoint: Endpoint, container: Container) -> None:
+        network = self._engine.networks.get(endpoint.network)
+        if network is not None:
+            self._engine.networks.tell(network, action, container=container.id)
+
+    # -- names ------------------------------------------------------------------------------------------------------
+
+    def view(self, container: Container) -> View:
+        """Which networks' names this sandbox sees, in gateway order, and whom it asks about the rest."""
+        settings, host = self._engine.settings, container.host
+        named = [
+            endpoint.network
+            for endpoint in sorted(container.endpoints, key=lambda e: not (e.gateway4 or e.gateway6))
+            if (network := self._engine.networks.get(endpoint.network)) is not None and network.name != "bridge"
+        ]
+        internal = all(
+            network.spec.internal
+            for endpoint in container.endpoints
+            if (network := self._engine.networks.get(endpoint.network)) is not None
+        )
+        asked = host.dns or settings.dns
+        options = host.dns_options or settings.dns_options
+        return View(
+            networks=tuple(named),
+            aliases=self._link_aliases(container),
+            upstreams=tuple(asked),
+            from_sandbox=bool(asked),
+            forward=not internal or bool(asked),
+            ndots_set=any(option.startswith("ndots:") for option in options),
+        )
+
+    def _link_aliases(self, container: Container) -> dict[str, tuple[str, ...]]:
+        """``--link other:alias`` on user networks: the alias stands for the other's addresses there."""
+        aliases: dict[str, tuple[str, ...]] = {}
+        for link in self.links(container):
+            other, alias = link
+            shared = {endpoint.network for endpoint in container.endpoints}
+            addresses = tuple(
+                str(interface.ip)
+                for endpoint in other.endpoints
+                if endpoint.network in shared
+                for interface in endpoint.addresses
+            )
+            if addresses:
+                aliases[alias] = addresses
+        return aliases
+
+    def links(self, container: Container) -> list[tuple[Container, str]]:
+        """(other container, alias) for every --link, network-scoped ones included."""
+        asked = [*(container.host.links or ())]
+        for spec in container.spec.networks.values():
+            asked += spec.links
+        found = []
+        for link in dict.fromkeys(asked):
+            name, _, alias = link.partition(":")
+            if (other := self._engine.index.get(name)) is not None:
+                found.append((other, (alias or other.name).rsplit("/", 1)[-1]))
+        return found
+
+    async def _refresh_links(self, started: Container) -> None:
+        """Containers that link to this one learn its new addresses."""
+        for other in self._engine.store.containers:
+            linked = (
+                *(other.host.links or ()),
+                *(link for spec in other.spec.networks.values() for link in spec.links),
+            )
+            if not linked or other.id == started.id or not self.is_open(other.id):
+                continue
+            if any(target.id == started.id for target, _ in self.links(other)):
+                await self._engine.resolver.set_view(other.id, self.view(other))
+                self.write_files(other)
+
+    # -- files ------------------------------------------------------------------------------------------------------
+
+    def write_files(self, container: Container) -> None:
+        """hostname, hosts, resolv.conf, in place. A container that joins another's sandbox uses the other's."""
+        if joined(container) is not None:
+            return
+        files.write_in_place(container.hostname_path, f"{container.config.hostname or os.uname().nodename}\n")
+        files.write_in_place(container.hosts_path, self._hosts(container))
+        files.write_in_place(container.resolv_conf_path, files.render_resolv_conf(self._resolv_conf(container)))
+
+    def _hosts(self, container: Container) -> str:
+        extra = [self._extra_host(entry) for entry in container.host.extra_hosts or ()]
+        if network_mode(container) == "host":
+            with contextlib.suppress(OSError), open("/etc/hosts", encoding="utf-8", errors="replace") as file:
+                return file.read() + "".join(f"{address}\t{name}\n" for address, name in extra)
+        names = files.host_names(container.config.hostname, container.config.domainname)
+        entries = list(extra)
+        for other, alias in self.links(container):
+            for endpoint in other.endpoints:
+                network = self._engine.networks.get(endpoint.network)
+                if network is not None and network.name == "bridge":
+                    linked = " ".join(dict.fromkeys((alias, other.config.hostname, other.name)))
+                    entries += [(str(interface.ip), linked) for interface in endpoint.addresses]
+        entries += [(str(interface.ip), names) for endpoint in container.endpoints for interface in endpoint.addresses]
+        ipv6 = any(interface.version == 6 for endpoint in container.endpoints for interface in endpoint.addresses)
+        return files.render_hosts(entries, ipv6=ipv6)
+
+    def _extra_host(self, entry: str) -> tuple[str, str]:
+        name, _, address = entry.partition("=") if "=" in entry else entry.partition(":")
+        if address == "host-gateway":
+            bridge = self._engine.networks.find("bridge")
+            address = next((str(subnet.gateway) for subnet in bridge.subnets if subnet.gateway), "127.0.0.1")
+        return address.strip("[]"), name
+
+    def _resolv_conf(self, container: Container) -> files.ResolvConf:
+        settings, host = self._engine.settings, container.host
+        base = files.host_resolv_conf()
+        conf = files.ResolvConf(
+            servers=tuple(host.dns or settings.dns or base.servers),
+            search=tuple(host.dns_search or settings.dns_search or base.search),
+            options=tuple(host.dns_options or settings.dns_options or base.options),
+        )
+        if network_mode(container) == "host":
+            return conf
+        if self.view(container).networks:
+            return files.with_embedded_dns(conf)
+        return replace(conf, servers=files.reachable(conf.servers))
+
+    # -- end --------------------------------------------------------------------------------------------------------
+
+    async def close(self, container: Container) -> None:
+        """The firewall first, so that nothing is let through to an address somebody else may get; then the rest."""
+        facts = self.facts(container.endpoints)
+        self._engine.kernel.apply([step for step in plan(facts, frozenset()) if isinstance(step.fact, Element)])
+        sandbox = self._open.pop(container.id, None)
+        if has_own_sandbox(container) and (sandbox is not None or container.endpoints):
+            for endpoint in container.endpoints:
+                if endpoint.names:
+                    await self._engine.resolver.remove_endpoint(endpoint.network, endpoint.id)
+            await self._engine.resolver.remove_sandbox(container.id)
+            await self.claims.release(container)
+        if sandbox is not None:
+            self._engine.kernel.drop_sandbox(container.id)
+            for held in (sandbox.udp, sandbox.tcp):
+                held.close()
+            netns.remove(sandbox.ns)
+        netns.forget_pin(self._engine.settings.exec_root, container.id)
+        for endpoint in container.endpoints:
+            self._tell("disconnect", endpoint, container)
+
+    # -- a daemon's start, and repair -------------------------------------------------------------------------------
+
+    def take_over(self, container: Container, sockets: tuple[socket.socket, socket.socket] | None) -> bool:
+        """A sandbox of a running container, opened by another daemon. True when its DNS sockets had to be made anew."""
+        if not has_own_sandbox(container):
+            return False
+        ns = self._find_namespace(container)
+        self._open[container.id] = Sandbox(ns, *(sockets or reopen_dns(ns)))
+        self._engine.kernel.add_sandbox(container.id, ns)
+        return sockets is None
+
+    def _find_namespace(self, container: Container) -> netns.Namespace:
+        """By its pin; where a stranger took that away, by the container's process, and pinned again."""
+        pin = netns.read_pin(self._engine.settings.exec_root, container.id)
+        if pin is not None and pin.stands():
+            return netns.open_existing(pin.path)
+        fd = os.open(f"/proc/{container.state.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        ns = netns.Namespace(container.sandbox_key, fd)
+        netns.repin(ns)
+        netns.write_pin(self._engine.settings.exec_root, container.id, ns)
+        return ns
+
+    def ensure_pin(self, container: Container) -> None:
+        """/run/netns/NAME again, if somebody took it away."""
+        sandbox = self._open[container.id]
+        if not netns.is_pinned(sandbox.ns.path, sandbox.ns.inode):
+            netns.repin(sandbox.ns)
+
+    def sweep_pins(self, known: set[ContainerId]) -> None:
+        """Namespaces that a daemon of ours pinned for containers that do not run."""
+        root = self._engine.settings.exec_root
+        for name in os.listdir(root):
+            if not ids.is_full_id(name) or name in known:
+                continue
+            identifier = ContainerId(name)
+            pin = netns.read_pin(root, identifier)
+            if pin is not None and pin.stands():
+                netns.remove(netns.open_existing(pin.path))
+            netns.forget_pin(root, identifier)
+
+    # -- while it runs ----------------------------------------------------------------------------------------------
+
+    async def connect(self, container: Container, network: Network, spec: EndpointSpec) -> None:
+        """Joins a network: records only when it does not run. The lock is held."""
+        if network.name in container.spec.networks:
+            if not self.is_open(container.id):
+                raise Forbidden(f"endpoint with name {container.name} already exists in network {network.name}")
+            if any(endpoint.network == network.id for endpoint in container.endpoints):
+                raise Forbidden(f"endpoint with name {container.name} already exists in network {network.name}")
+        asked = replace(
+            container, spec=replace(container.spec, networks={**container.spec.networks, network.name: spec})
+        )
+        if not self.is_open(container.id):
+            self._engine.index.save(asked)
+            return
+        endpoint = self._decider.endpoint(asked, network, spec, container.endpoints)
+        await self._change(
+            container, replace(asked, endpoints=self._decider.with_gateways((*container.endpoints, endpoint), asked))
+        )
+        self._tell("connect", endpoint, container)
+
+    async def disconnect(self, container: Container, network: Network, force: bool) -> None:
+        networks = {name: spec for name, spec in container.spec.networks.items() if name != network.name}
+        leaving = [endpoint for endpoint in container.endpoints if endpoint.network == network.id]
+        if len(networks) == len(container.spec.networks) and not leaving:
+            raise EngineError(f"container {container.id} is not connected to network {network.name}")
+        asked = replace(container, spec=replace(container.spec, networks=networks))
+        if not self.is_open(container.id):
+            self._engine.index.save(replace(asked, endpoints=()))
+            return
+        staying = tuple(endpoint for endpoint in container.endpoints if endpoint.network != network.id)
+        await self._change(container, replace(asked, endpoints=self._decider.with_gateways(staying, asked)))
+        for endpoint in leaving:
+            self._tell("disconnect", endpoint, container)
+
+    async def _change(self, before: Container, after: Container) -> None:
+        """From one set of endpoints to another, record first; on failure the record is put back and the kernel too."""
+        self._engine.index.save(after)
+        old, new = self.facts(before.endpoints), self.facts(after.endpoints)
+        try:
+            self._engine.kernel.apply(plan(old, new))
+        except BaseException:
+            self._engine.index.save(before)
+            with contextlib.suppress(EngineError):
+                self._engine.kernel.apply(plan(new | old, old))
+            raise
+        gone = {endpoint.id for endpoint in before.endpoints} - {endpoint.id for endpoint in after.endpoints}
+        for endpoint in before.endpoints:
+            if endpoint.id in gone and endpoint.names:
+                await self._engine.resolver.remove_endpoint(endpoint.network, endpoint.id)
+        for endpoint in after.endpoints:
+            await self._announce(endpoint)
+        await self._engine.resolver.set_view(after.id, self.view(after))
+        self.write_files(after)
+
+    async def rename(self, container: Container, name: str) -> None:
+        """A new name: in the record, for the pinned namespace, and in DNS by the next query. The lock is held."""
+        renamed = replace(container, name=name)
+        if (sandbox := self._open.get(container.id)) is None:
+            self._engine.index.save(renamed)
+            return
+        endpoints = tuple(replace(e, names=self._decider.names(renamed, e)) for e in container.endpoints)
+        key = os.path.join(NETNS_DIRECTORY, self._free_pin(renamed))
+        renamed = self._engine.index.save(replace(renamed, endpoints=endpoints, sandbox_key=key))
+        netns.rename(sandbox.ns, os.path.basename(key))
+        netns.write_pin(self._engine.settings.exec_root, container.id, sandbox.ns)
+        self._engine.kernel.apply(plan(self.facts(container.endpoints), self.facts(endpoints)))
+        for endpoint in endpoints:
+            await self._announce(endpoint)

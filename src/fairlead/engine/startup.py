@@ -1,0 +1,128 @@
+"""A daemon's start: what runs is taken over without touching it, what ended unseen is buried, the rest is swept.
+
+The records say what should be. Whatever the last daemon was doing when it went, this one path makes good.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from fairlead import ids
+from fairlead.engine.restarts import wants_start_with_daemon
+from fairlead.errors import EngineError, Forbidden
+from fairlead.ids import NetworkId
+from fairlead.model.container import Container
+from fairlead.model.network import IpamConfig, Network, NetworkSpec
+from fairlead.settings import Settings
+
+if TYPE_CHECKING:
+    from fairlead.engine.core import Engine
+
+log = logging.getLogger(__name__)
+
+_LOST = 255  # the exit code of a process nobody saw end
+
+
+async def start(engine: Engine) -> None:
+    """From cold or after any crash to a state where records and kernel agree."""
+    engine.reconciler.mend_table()
+    await _predefined(engine)
+    held = await engine.resolver.adopt()
+    known = set()
+    for container in engine.store.containers:
+        if await _take_over(engine, container):
+            known.add(container.id)
+    await engine.sandboxes.reconcile_resolver(held, known)
+    engine.sandboxes.sweep_pins(known)
+    await engine.reconciler.repair()
+    await _restart(engine)
+
+
+async def _predefined(engine: Engine) -> None:
+    """bridge, host and none exist always."""
+    names = {network.name for network in engine.store.networks}
+    for name, driver in (("host", "host"), ("none", "null")):
+        if name not in names:
+            spec = NetworkSpec(name=name, driver=driver)
+            engine.store.networks.save(Network(id=NetworkId(ids.new_id()), spec=spec, created=time.time_ns()))
+    if "bridge" not in names:
+        await engine.networks.establish(engine.networks.default_bridge(bridge_spec(engine.settings)))
+
+
+def bridge_spec(settings: Settings) -> NetworkSpec:
+    """The default bridge, with what the daemon's flags say of it (--bip, --fixed-cidr, --mtu, --icc, --ip, --ip-masq)."""
+    options = {
+        "com.docker.network.bridge.default_bridge": "true",
+        "com.docker.network.bridge.enable_icc": str(settings.icc).lower(),
+        "com.docker.network.bridge.enable_ip_masquerade": str(settings.ip_masq).lower(),
+        "com.docker.network.bridge.host_binding_ipv4": str(settings.publish_ip or "0.0.0.0"),
+        "com.docker.network.bridge.name": "docker0",
+    }
+    if settings.mtu:
+        options["com.docker.network.driver.mtu"] = str(settings.mtu)
+    ipam: tuple[IpamConfig, ...] = ()
+    if settings.bip is not None:
+        ipam = (IpamConfig(subnet=settings.bip.network, gateway=settings.bip.ip, ip_range=settings.fixed_cidr),)
+    elif settings.fixed_cidr is not None:
+        ipam = (IpamConfig(subnet=settings.fixed_cidr),)
+    return NetworkSpec(name="bridge", options=options, ipam=ipam)
+
+
+async def _take_over(engine: Engine, container: Container) -> bool:
+    """True when it runs and is ours again."""
+    if container.state.status == "restarting":
+        engine.index.save(replace(container, state=replace(container.state, status="exited")))
+        return False
+    if container.state.status not in ("running", "paused"):
+        if container.endpoints or container.sandbox_key:
+            await _clear_half_start(engine, container)
+        return False
+    code = engine.launching.exit_code(container)
+    if code is None and engine.launching.is_alive(container):
+        try:
+            await engine.sandboxes.take_over(container)
+        except EngineError as error:
+            log.warning("cannot take over the sandbox of %s: %s", container.name, error)
+        engine.lifecycle.expect_exit(container)
+        return True
+    await engine.lifecycle.bury_unseen(container, _LOST if code is None else code)
+    return False
+
+
+async def _clear_half_start(engine: Engine, container: Container) -> None:
+    """The last daemon died between saving its intention and starting the process."""
+    try:
+        await engine.launching.delete(container, force=True)
+    except EngineError as error:
+        log.info("half-started %s: %s", container.name, error)
+    await engine.sandboxes.close(container)
+    engine.index.save(replace(container, endpoints=(), sandbox_key=""))
+
+
+async def _restart(engine: Engine) -> None:
+    """What the restart policies want up again; those whose network others share first."""
+    waiting = [
+        c for c in engine.store.containers if not c.state.running and c.state.finished and wants_start_with_daemon(c)
+    ]
+    waiting.sort(key=lambda c: (c.host.network_mode.startswith("container:"), c.created))
+    for container in waiting:
+        engine.spawn(_start_one(engine, container), f"start of {container.name}")
+
+
+async def _start_one(engine: Engine, container: Container) -> None:
+    try:
+        await engine.containers.start(container.id)
+    except (EngineError, Forbidden) as error:
+        log.warning("cannot start %s: %s", container.name, error)
+
+
+def prepare_directories(settings: Settings) -> None:
+    """The data and exec roots, only root may enter."""
+    for path, mode in ((settings.data_root, 0o711), (settings.exec_root, 0o711)):
+        os.makedirs(path, mode=mode, exist_ok=True)
+    for name in ("containers", "images", "volumes"):
+        os.makedirs(os.path.join(settings.data_root, name), mode=0o711, exist_ok=True)
