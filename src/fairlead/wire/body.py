@@ -21,6 +21,8 @@ T = TypeVar("T", bound=msgspec.Struct)
 # strslice.StrSlice: fields that Docker also takes as one string.
 _STRING_OR_LIST = frozenset({"Cmd", "Entrypoint", "Shell", "CapAdd", "CapDrop"})
 
+_INT64 = 1 << 63
+
 _AT_PATH = re.compile(r"^(.*) - at `\$\.?(.*)`$", re.DOTALL)
 _JSON_KINDS = {"int": "a number", "float": "a number", "str": "a string", "bool": "a boolean"}
 _KIND = re.compile(r"Expected `([^`]+)`, got `([^`]+)`")
@@ -126,6 +128,8 @@ def _of_type(hint: Any, name: str) -> Plain | None:
         return next((inner for inner in found if inner is not None), None)
     if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
         return _plain(hint)
+    if hint is int:
+        return _int64(name)
     if name in _STRING_OR_LIST:
         return lambda value: [value] if isinstance(value, str) else value
     if get_origin(hint) is tuple and (inner := _of_type(get_args(hint)[0], "")) is not None:
@@ -133,6 +137,17 @@ def _of_type(hint: Any, name: str) -> Plain | None:
     if isinstance(get_origin(hint), type) and issubclass(get_origin(hint), Mapping):
         return _of_mapping(get_args(hint)[1])
     return None
+
+
+def _int64(name: str) -> Plain:
+    """Python's numbers have no end; the kernel's have."""
+
+    def check(value: Any) -> Any:
+        if isinstance(value, int) and not -_INT64 <= value < _INT64:
+            raise InvalidArgument(f"invalid JSON: {name or 'a number'} is out of range: {value}")
+        return value
+
+    return check
 
 
 def _each(inner: Plain) -> Plain:

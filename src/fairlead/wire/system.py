@@ -38,7 +38,7 @@ def version(item: Version) -> dict[str, Any]:
     )
     return {
         "Platform": {"Name": "fairlead"},
-        "Components": [_component(part) for part in (engine, *item.components)],
+        "Components": [_component(part) for part in (engine, *_parts(item))],
         "Version": item.version,
         "ApiVersion": render_version(HIGHEST),
         "MinAPIVersion": render_version(LOWEST),
@@ -49,6 +49,10 @@ def version(item: Version) -> dict[str, Any]:
         "KernelVersion": item.kernel,
         "BuildTime": item.build_time,
     }
+
+
+def _parts(item: Version) -> list[Component]:
+    return [part for part in item.components if part.name != "Engine"]
 
 
 def _component(part: Component) -> dict[str, Any]:
