@@ -141,7 +141,8 @@ class Monitor:
             report = await SyncReader(reader).next()
         pid = report.get("pid", -1) if report else -1
         if pid < 0:
-            raise start_failure(_message(report, running), launch.runtime.name)
+            command = _command(os.path.join(launch.bundle, "config.json"))
+            raise start_failure(_message(report, running), launch.runtime.name, command)
         return Launched(running.pid, pid)
 
     async def launch_exec(self, launch: LaunchExec) -> RunningExec:
@@ -204,6 +205,16 @@ class Monitor:
         )
         _reap_when_gone(running)
         return running
+
+
+def _command(spec_file: str) -> str:
+    """The program that a config.json or process.json names, for the sentence about its failure."""
+    try:
+        with open(spec_file, "rb") as file:
+            spec = json.load(file)
+        return str(spec.get("process", spec)["args"][0])
+    except (OSError, ValueError, LookupError):
+        return ""
 
 
 def _flags(*, terminal: bool, stdin: bool, leave_stdin_open: bool) -> Iterator[str]:
@@ -346,7 +357,7 @@ class RunningExec:
         pid = int(report.get("data", -1)) if report else -1
         if pid < 0:
             self.close()
-            raise exec_failure(_message(report, self._monitor))
+            raise exec_failure(_message(report, self._monitor), _command(self._launch.process_file))
         return pid
 
     async def wait(self) -> int:

@@ -30,7 +30,7 @@ _DRIVERS: Mapping[str, frozenset[str] | None] = {"json-file": _FILE_OPTIONS, "lo
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogPolicy:
-    """``keep`` says whether there is a log at all; ``max_size`` 0 is unlimited; ``max_file`` counts the live one too."""
+    """``keep``: whether there is a log at all; ``max_size`` 0 is unlimited; ``max_file`` counts the live one too."""
 
     keep: bool = True
     max_size: int = 0
