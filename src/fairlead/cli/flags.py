@@ -29,6 +29,7 @@ class Flag(NamedTuple):
     hidden: bool = False
     shown_default: str = ""
     completes: str = ""
+    also: str = ""
 
     @property
     def label(self) -> str:
@@ -70,12 +71,22 @@ def several(
     hidden: bool = False,
     shown_default: str = "",
     completes: str = "",
+    also: str = "",
 ) -> Flag:
-    """A flag that may be given several times; its value is the list of all."""
+    """A flag that may be given several times; its value is the list of all. ``also`` is an older name of it."""
     return Flag(
-        name, kind, help, short, None, repeats=True, parse=parse, hidden=hidden, shown_default=shown_default,
+        name,
+        kind,
+        help,
+        short,
+        None,
+        repeats=True,
+        parse=parse,
+        hidden=hidden,
+        shown_default=shown_default,
         completes=completes,
-    )  # fmt: skip
+        also=also,
+    )
 
 
 class Values:
@@ -143,7 +154,7 @@ def parse(flags: Sequence[Flag], words: Sequence[str], *, interspersed: bool = T
 class _Parse:
     def __init__(self, flags: Sequence[Flag]) -> None:
         self._values = Values(flags)
-        self._long = {flag.name: flag for flag in flags}
+        self._long = {name: flag for flag in flags for name in (flag.name, flag.also) if name}
         self._short = {flag.short: flag for flag in flags if flag.short}
 
     def run(self, words: Sequence[str], *, interspersed: bool) -> tuple[Values, list[str]]:

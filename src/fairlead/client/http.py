@@ -9,9 +9,12 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple, Self
+from contextlib import suppress
+from typing import NamedTuple, Self, TypeVar
 
 from fairlead.client.errors import BrokenAnswer
+
+_T = TypeVar("_T")
 
 _CHUNK = 64 * 1024
 _MAX_HEAD = 256 * 1024
@@ -137,31 +140,47 @@ class Upgraded:
         self._connection = connection
         self._leftover = leftover
 
-    def read(self, limit: int = _CHUNK) -> bytes:
-        """What is there; empty at the end."""
+    def fileno(self) -> int:
+        return self._connection.fileno()
+
+    def set_blocking(self, blocking: bool) -> None:
+        self._connection.setblocking(blocking)
+
+    def read_some(self, limit: int = _CHUNK) -> bytes | None:
+        """What is there; empty at the end; None when nothing is there yet and blocking is off."""
         if self._leftover:
             data, self._leftover = self._leftover, b""
             return data
-        return self._connection.recv(limit)
+        try:
+            return self._connection.recv(limit)
+        except ConnectionResetError:
+            return b""
+        except OSError as wrong:
+            return _unless_not_ready(wrong, None)
 
-    def write(self, data: bytes) -> None:
-        self._connection.sendall(data)
+    def write_some(self, data: bytes) -> int:
+        """How much of ``data`` was taken."""
+        try:
+            return self._connection.send(data)
+        except OSError as wrong:
+            return _unless_not_ready(wrong, 0)
 
     def close_writing(self) -> None:
         """The other side reads the end of the stream; what it sends is still received."""
-        try:
+        with suppress(OSError):
             self._connection.shutdown(socket.SHUT_WR)
-        except OSError:
-            return
 
     def close(self) -> None:
-        """Ends both directions, also under a thread that waits in ``read``."""
-        try:
+        with suppress(OSError):
             self._connection.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
-        finally:
-            self._connection.close()
+        self._connection.close()
+
+
+def _unless_not_ready(wrong: OSError, otherwise: _T) -> _T:
+    """``otherwise`` when a socket, plain or with TLS, only says "not now"."""
+    if isinstance(wrong, BlockingIOError) or type(wrong).__name__ in {"SSLWantReadError", "SSLWantWriteError"}:
+        return otherwise
+    raise wrong
 
 
 def decode(data: bytes) -> object:
