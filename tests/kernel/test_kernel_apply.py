@@ -86,9 +86,12 @@ def test_another_daemon_observes_what_needs_no_step(kernel: Kernel, joined: Sand
 
 
 def test_applying_again_changes_nothing(kernel: Kernel, joined: Sandbox) -> None:
-    before = run("ip", "address"), netns.run_in(joined.ns, lambda: run("ip", "address"))
+    before = run("ip", "-o", "-4", "address"), netns.run_in(joined.ns, lambda: run("ip", "-o", "-4", "address"))
     kernel.apply(network() + endpoint())
-    assert (run("ip", "address"), netns.run_in(joined.ns, lambda: run("ip", "address"))) == before
+    assert (
+        run("ip", "-o", "-4", "address"),
+        netns.run_in(joined.ns, lambda: run("ip", "-o", "-4", "address")),
+    ) == before
 
 
 def test_removing_again_is_success(kernel: Kernel, joined: Sandbox) -> None:
