@@ -1,0 +1,67 @@
+"""The netlink codec: whatever the bytes, only NetlinkError comes out; what is written reads back."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from ipaddress import IPv4Interface, IPv6Interface
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fairlead.kernel.netlink import codec, frames
+from fairlead.kernel.netlink.codec import RouteEntry
+from fairlead.kernel.netlink.frames import NetlinkError
+
+READERS: tuple[Callable[[memoryview], object], ...] = (
+    codec.read_link,
+    codec.read_address,
+    codec.read_route,
+    codec.read_neighbour,
+    codec.read_nsid,
+)
+interfaces = st.builds(lambda ip, length: IPv4Interface((ip, length)), st.ip_addresses(v=4), st.integers(0, 32)) | (
+    st.builds(lambda ip, length: IPv6Interface((ip, length)), st.ip_addresses(v=6), st.integers(0, 128))
+)
+# Bytes that look like attributes get further than noise does.
+attribute = st.builds(frames.attribute, st.integers(0, 60), st.binary(max_size=20))
+nested = st.builds(lambda kind, parts: frames.nested(kind, *parts), st.integers(0, 40), st.lists(attribute, max_size=4))
+bodies = st.builds(
+    lambda head, parts: head + b"".join(parts), st.binary(min_size=8, max_size=16), st.lists(attribute | nested)
+)
+
+
+@given(st.binary() | bodies, st.sampled_from(READERS))
+def test_readers_raise_only_their_own_error(raw: bytes, read: Callable[[memoryview], object]) -> None:
+    with contextlib.suppress(NetlinkError):
+        read(memoryview(raw))
+
+
+@given(st.binary())
+def test_datagrams_raise_only_their_own_error(raw: bytes) -> None:
+    with contextlib.suppress(NetlinkError):
+        for message in frames.messages(raw):
+            frames.refusal(message)
+
+
+@given(st.lists(st.tuples(st.integers(0, 0xFFFF), st.binary(max_size=40)), max_size=8), st.integers(1, 1 << 31))
+def test_datagrams_read_back(parts: list[tuple[int, bytes]], first: int) -> None:
+    raw = codec.joined([frames.message(kind, 0, body) for kind, body in parts], first)
+    found = list(frames.messages(raw))
+    assert [(message.kind, bytes(message.body)) for message in found] == parts
+    assert [message.sequence for message in found] == [first + place for place in range(len(parts))]
+
+
+@given(interfaces, st.integers(1, 1 << 30), st.integers(0, 255))
+def test_addresses_read_back(address: IPv4Interface | IPv6Interface, index: int, protocol: int) -> None:
+    (message,) = frames.messages(codec.new_address(index, address, protocol))
+    assert codec.read_address(message.body) == codec.AddressInfo(index, address, protocol)
+
+
+@given(interfaces, st.integers(1, 1 << 30), st.integers(0, 1 << 30))
+def test_routes_read_back(interface: IPv4Interface | IPv6Interface, index: int, metric: int) -> None:
+    entry = RouteEntry(prefix=interface.network, index=index, via=interface.ip, metric=metric, protocol=200)
+    (message,) = frames.messages(codec.new_route(entry))
+    found = codec.read_route(message.body)
+    assert found is not None
+    assert (found.prefix, found.index, found.via, found.metric) == (entry.prefix, index, entry.via, metric)
