@@ -1,0 +1,179 @@
+"""The situations whose rulesets are kept as golden files, and shown in docs/rulesets.md."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_interface
+
+from fairlead.ids import ContainerId, EndpointId, NetworkId
+from fairlead.model.endpoint import Endpoint
+from fairlead.model.host import HostFacts
+from fairlead.model.network import Network, NetworkSpec
+from fairlead.model.port import ContainerPort, PortBinding, Protocol
+from fairlead.net import ipam
+from fairlead.net.drivers import DRIVERS
+from fairlead.net.state import Element
+from fairlead.net.world import World
+from fairlead.settings import Settings
+
+_BRIDGE = "com.docker.network.bridge"
+_EVERYWHERE = (IPv4Address("0.0.0.0"), IPv6Address("::"))
+_WORLD = World(settings=Settings(), host=HostFacts())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """One network with at most one container on it; ``command`` is how a person gets there."""
+
+    name: str
+    title: str
+    command: str
+    says: str
+    options: Mapping[str, str] = field(default_factory=dict)
+    ipv6: bool = False
+    internal: bool = False
+    published: tuple[PortBinding, ...] | None = None
+
+
+def _bindings(
+    *ports: tuple[int, int], at: tuple[IPv4Address | IPv6Address, ...] = _EVERYWHERE, protocol: Protocol = Protocol.TCP
+) -> tuple[PortBinding, ...]:
+    return tuple(
+        PortBinding(container=ContainerPort(port=inner, protocol=protocol), host_ip=ip, host_port=outer)
+        for outer, inner in ports
+        for ip in at
+    )
+
+
+SCENARIOS = (
+    Scenario(
+        name="network",
+        title="A network",
+        command="docker network create shop",
+        says="Its bridge is one of ours, its containers reach each other, and leave under the host's address. "
+        "Everything that is routed to the bridge and was neither published nor asked for from inside is dropped.",
+    ),
+    Scenario(
+        name="dual-stack",
+        title="A network with IPv6",
+        command="docker network create --ipv6 shop",
+        says="The IPv6 subnet is a unique local one, so it is masqueraded too.",
+        ipv6=True,
+    ),
+    Scenario(
+        name="port",
+        title="A published port",
+        command="docker run --network shop -p 8080:80 nginx",
+        says="One element. The second one lets the container reach itself through the host.",
+        published=_bindings((8080, 80)),
+    ),
+    Scenario(
+        name="port-dual-stack",
+        title="A published port, both families",
+        command="docker run --network shop -p 8080:80 -p 5353:53/udp nginx   # shop has IPv6",
+        says="One element for each family. The kernel cannot translate `::1`: a listener serves it.",
+        ipv6=True,
+        published=(*_bindings((8080, 80)), *_bindings((5353, 53), protocol=Protocol.UDP)),
+    ),
+    Scenario(
+        name="port-address",
+        title="A port published on one address",
+        command="docker run --network shop -p 127.0.0.1:8080:80 -p 192.0.2.1:8443:443 nginx",
+        says="Keyed by the address as well. Packets to 127/8 that come from anywhere but the host itself are dropped "
+        "in chain `loopback`.",
+        published=(
+            *_bindings((8080, 80), at=(ip_address("127.0.0.1"),)),
+            *_bindings((8443, 443), at=(ip_address("192.0.2.1"),)),
+        ),
+    ),
+    Scenario(
+        name="range",
+        title="A thousand ports",
+        command="docker run --network shop -p 8000-8999:8000-8999 nginx",
+        says="A range that keeps its numbers is one element, however long.",
+        published=_bindings(*((port, port) for port in range(8000, 9000))),
+    ),
+    Scenario(
+        name="range-moved",
+        title="A range with other numbers inside",
+        command="docker run --network shop -p 8000-8003:80-83 nginx",
+        says="nft cannot translate one range into another with the same offset, so each port is an element.",
+        published=_bindings(*((8000 + offset, 80 + offset) for offset in range(4))),
+    ),
+    Scenario(
+        name="no-icc",
+        title="Containers kept from each other",
+        command=f"docker network create -o {_BRIDGE}.enable_icc=false shop",
+        says="The ports of the bridge are isolated from each other; the element keeps them from each other through the "
+        "gateway as well. Published ports stay reachable.",
+        options={f"{_BRIDGE}.enable_icc": "false"},
+    ),
+    Scenario(
+        name="internal",
+        title="An internal network",
+        command="docker network create --internal vault",
+        says="Nothing is routed in or out, and ports are not published, whatever -p says.",
+        internal=True,
+        published=_bindings((8080, 80)),
+    ),
+    Scenario(
+        name="routed",
+        title="A routed network",
+        command=f"docker network create -o {_BRIDGE}.gateway_mode_ipv4=routed shop\n"
+        "docker run --network shop -p 80 -p 443 nginx",
+        says="No translation: published ports are let in at the container's own address, and ICMP.",
+        options={f"{_BRIDGE}.gateway_mode_ipv4": "routed"},
+        published=_bindings((32768, 80), (32769, 443)),
+    ),
+    Scenario(
+        name="unprotected",
+        title="A network without a port filter",
+        command=f"docker network create -o {_BRIDGE}.gateway_mode_ipv4=nat-unprotected shop",
+        says="Every port is let in at the container's own address; published ports are translated as well.",
+        options={f"{_BRIDGE}.gateway_mode_ipv4": "nat-unprotected"},
+        published=_bindings((8080, 80)),
+    ),
+    Scenario(
+        name="trusted",
+        title="An interface that is trusted",
+        command=f"docker network create -o {_BRIDGE}.trusted_host_interfaces=wg0 shop",
+        says="What comes in by that interface may go to published ports at the container's own address.",
+        options={f"{_BRIDGE}.trusted_host_interfaces": "wg0"},
+        published=_bindings((8080, 80), (8443, 443)),
+    ),
+    Scenario(
+        name="snat",
+        title="A source address of its own",
+        command="docker network create -o com.docker.network.host_ipv4=192.0.2.9 shop",
+        says="Containers leave under that address instead of the one the route would choose.",
+        options={"com.docker.network.host_ipv4": "192.0.2.9"},
+    ),
+)
+
+
+def elements(scenario: Scenario) -> frozenset[Element]:
+    """What the drivers want in our table for it; ids are fixed, so the text is the same every time."""
+    spec = NetworkSpec(
+        name=scenario.name, enable_ipv6=scenario.ipv6, internal=scenario.internal, options=scenario.options
+    )
+    subnets, _ = ipam.choose_subnets(spec, taken=(), pools=(), routes=(), ula_seed=b"golden")
+    network = Network(id=NetworkId("c0ffee" * 10 + "c0ff"), spec=spec, created=0, subnets=subnets)
+    endpoints = () if scenario.published is None else (_endpoint(network, scenario.published),)
+    facts = DRIVERS["bridge"].wants(network, endpoints, _WORLD)
+    return frozenset(fact for fact in facts if isinstance(fact, Element))
+
+
+def _endpoint(network: Network, published: tuple[PortBinding, ...]) -> Endpoint:
+    return Endpoint(
+        id=EndpointId("e" * 64),
+        network=network.id,
+        container=ContainerId("a" * 64),
+        mac="02:00:00:00:00:02",
+        addresses=tuple(
+            ip_interface(f"{subnet.prefix.network_address + 2}/{subnet.prefix.prefixlen}") for subnet in network.subnets
+        ),
+        names=("web",),
+        published=published,
+        host_ifname="veth0000001",
+    )
