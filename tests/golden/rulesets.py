@@ -13,6 +13,7 @@ FILES = Path(__file__).parent / "rulesets"
 TEMPLATE = Path(__file__).parent / "rulesets.md.in"
 PAGE = Path(__file__).parents[2] / "docs" / "rulesets.md"
 
+_BETWEEN = ",\n\t\t             "
 _CONTAINER = re.compile(r"^\t(?:set|map) .*?^\t\}\n", re.MULTILINE | re.DOTALL)
 
 
@@ -33,7 +34,15 @@ def _listed(text: str, table: str) -> str:
 
 def _filled(listing: str) -> str:
     """Only the sets and maps that have elements: the rest is the same for all."""
-    return "\n".join(_outdented(found) for found in _CONTAINER.findall(listing) if "elements = {" in found)
+    return "\n".join(_outdented(_sorted(found)) for found in _CONTAINER.findall(listing) if "elements = {" in found)
+
+
+def _sorted(container: str) -> str:
+    """A hash is listed in an order of its own, another one at each load."""
+    head, mark, rest = container.partition("elements = { ")
+    listed, end, tail = rest.partition(" }\n")
+    items = sorted(re.split(r",\s+", listed))
+    return f"{head}{mark}{_BETWEEN.join(items)}{end}{tail}"
 
 
 def _outdented(text: str) -> str:
