@@ -81,8 +81,8 @@ def addresses(ns_id: str, netlink: Netlink, names: Mapping[int, str], ledger: Le
 
 
 def routes(ns_id: str, netlink: Netlink, names: Mapping[int, str]) -> Iterator[Route]:
-    for found in netlink.routes():
-        if found.protocol == ROUTE_PROTOCOL and found.index in names:
+    for found in netlink.routes(ROUTE_PROTOCOL):
+        if found.index in names:
             yield Route(
                 ns=ns_id,
                 prefix=found.prefix,

@@ -385,6 +385,11 @@ def dump_routes(family: int = AF_UNSPEC) -> bytes:
     return message(GETROUTE, DUMP, _ROUTE.pack(family, 0, 0, 0, 0, 0, 0, 0, 0))
 
 
+def route_protocol(body: memoryview) -> int:
+    """Who made a route, without reading the rest: most of a table is the kernel's own."""
+    return body[5] if len(body) >= _ROUTE.size else 0
+
+
 def read_route(body: memoryview) -> RouteInfo | None:
     """None for the families that are not IP (MPLS, multicast routing)."""
     if len(body) < _ROUTE.size:

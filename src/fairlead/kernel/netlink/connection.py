@@ -131,9 +131,12 @@ class Netlink:
     def addresses(self) -> list[AddressInfo]:
         return [codec.read_address(body) for body in self.dump(codec.dump_addresses())]
 
-    def routes(self) -> list[RouteInfo]:
-        """Every IP route of every table, cached and local ones included."""
-        return [route for body in self.dump(codec.dump_routes()) if (route := codec.read_route(body)) is not None]
+    def routes(self, protocol: int | None = None) -> list[RouteInfo]:
+        """Every IP route of every table, local ones included; only those of one protocol when it is given."""
+        found = self.dump(codec.dump_routes())
+        if protocol is not None:
+            found = [body for body in found if codec.route_protocol(body) == protocol]
+        return [route for body in found if (route := codec.read_route(body)) is not None]
 
     def indexes(self, names: Sequence[str]) -> dict[str, int]:
         """The numbers of those of the named links that are there."""
