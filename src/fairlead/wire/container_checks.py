@@ -18,7 +18,7 @@ from fairlead.wire.signals import parse_signal
 _MILLISECOND = 1_000_000
 _LEAST_MEMORY = 6 << 20
 _LOG_DRIVERS = ("", "json-file", "local", "none")
-_CPUS = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*\Z")
+_CPUS = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*\Z", re.ASCII)
 _POLICIES = ("", "no", "always", "on-failure", "unless-stopped")
 _HOST_NAME_MAX = 64
 _CONFLICT = "conflicting options: "

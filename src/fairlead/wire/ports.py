@@ -11,7 +11,7 @@ from fairlead.model.container import PortMap
 from fairlead.model.port import ContainerPort, PortBinding, PortRequest, Protocol
 from fairlead.wire.addresses import parse_ip
 
-_PORT = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?\Z")
+_PORT = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?\Z", re.ASCII)
 _HIGHEST = 65535
 
 

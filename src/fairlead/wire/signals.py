@@ -7,7 +7,7 @@ import signal
 
 from fairlead.errors import InvalidArgument
 
-_RT = re.compile(r"RTM(IN\+|AX-)(\d+)\Z")
+_RT = re.compile(r"RTM(IN\+|AX-)(\d{1,2})\Z", re.ASCII)
 _RTMIN, _RTMAX = 34, 64
 
 _BY_NAME = {known.name.removeprefix("SIG"): int(known) for known in signal.Signals}

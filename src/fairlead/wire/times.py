@@ -11,11 +11,12 @@ ZERO = "0001-01-01T00:00:00Z"
 
 _SECOND = 1_000_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_UNIX = re.compile(r"(-?\d{1,18})(?:\.(\d{1,9}))?\Z")
+_UNIX = re.compile(r"(-?\d{1,11})(?:\.(\d{1,9}))?\Z", re.ASCII)
 _RFC3339 = re.compile(
     r"(\d{4}-\d\d-\d\d)(?:[Tt ](\d\d(?::\d\d(?::\d\d)?)?)(?:\.(\d{1,9})\d*)?)?(Z|z|[+-]\d\d:\d\d)?\Z",
+    re.ASCII,
 )
-_DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
+_DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)", re.ASCII)
 _UNITS = {
     "ns": 1,
     "us": 1_000,

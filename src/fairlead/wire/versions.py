@@ -11,7 +11,7 @@ ApiVersion = tuple[int, int]
 LOWEST: ApiVersion = (1, 24)
 HIGHEST: ApiVersion = (1, 51)
 
-_VERSION = re.compile(r"(\d{1,4})\.(\d{1,4})\Z")
+_VERSION = re.compile(r"(\d{1,4})\.(\d{1,4})\Z", re.ASCII)
 
 
 def render_version(version: ApiVersion) -> str:
