@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,7 +20,6 @@ from fairlead.images.streams import Report
 from fairlead.model.image import Progress
 
 _PARALLEL = 3  # Docker's max-concurrent-downloads
-_CHUNK = 1 << 18
 _STEP = 1 << 19
 _MAX_DOCUMENT = 16 << 20
 
@@ -136,12 +134,15 @@ class _Pulling:
         """A blob into the store, told of under ``short``; its digest is checked at both ends of the pipe."""
         told = 0
         with self._shelf.blobs.incoming() as incoming:
-            with self._source.blob(wanted.digest, wanted.size) as pipe:
-                while data := os.read(pipe, _CHUNK):
-                    incoming.write(data)
-                    if short and incoming.size - told >= _STEP:
-                        told = incoming.size
-                        self._progress("Downloading", short, told, wanted.size)
+
+            def take(data: bytes) -> None:
+                nonlocal told
+                incoming.write(data)
+                if short and incoming.size - told >= _STEP:
+                    told = incoming.size
+                    self._progress("Downloading", short, told, wanted.size)
+
+            self._source.read(wanted.digest, wanted.size, take)
             if incoming.digest != wanted.digest:
                 raise SkopeoError(f"filesystem layer verification failed for digest {wanted.digest}")
             incoming.keep()

@@ -10,11 +10,11 @@ from __future__ import annotations
 import base64
 import json
 import os
+import queue
 import socket
 import subprocess
 import tempfile
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from ipaddress import ip_address, ip_network
 from types import TracebackType
@@ -26,6 +26,7 @@ from fairlead.model.image import RegistryAuth
 from fairlead.settings import Settings
 
 _MESSAGE = 1 << 16
+_CHUNK = 1 << 18
 _POLICY = "/etc/containers/policy.json"
 
 
@@ -82,21 +83,21 @@ class Registry:
 
     @contextmanager
     def image(self, ref: Reference) -> Iterator[Blobs]:
-        """The blobs of an image."""
+        """The blobs of an image; raises EngineError in Docker's words."""
+        blobs = Blobs(lambda: self._channel(ref))
+        try:
+            yield blobs
+        except SkopeoError as error:
+            raise translate(str(error), ref) from error
+        finally:
+            blobs.close()
+
+    def _channel(self, ref: Reference) -> Channel:
         here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with here, tempfile.TemporaryFile() as errors:
-            with there:
-                arguments = ["experimental-image-proxy", "--sockfd", str(there.fileno()), *self._options]
-                process = self._start(arguments, pass_fds=(there.fileno(),), stderr=errors.fileno())
-            try:
-                blobs = Blobs(here)
-                blobs.open(f"docker://{ref.full}")
-                yield blobs
-            except SkopeoError as error:
-                raise translate(str(error), ref) from error
-            finally:
-                process.kill()
-                process.wait()
+        with there:
+            arguments = ["experimental-image-proxy", "--sockfd", str(there.fileno()), *self._options]
+            process = self._start(arguments, pass_fds=(there.fileno(),), stderr=subprocess.DEVNULL)
+        return Channel(here, process, f"docker://{ref.full}")
 
     def _start(self, arguments: Sequence[str], *, pass_fds: Sequence[int] = (), stderr: int) -> subprocess.Popen[bytes]:
         try:
@@ -124,37 +125,50 @@ class SkopeoError(Exception):
     """What skopeo complained of."""
 
 
-class Blobs:
-    """The proxy's side of one image. Requests go one at a time; pipes are read side by side."""
+class Channel:
+    """A proxy process with one image open. For one blob at a time."""
 
-    def __init__(self, channel: socket.socket) -> None:
-        self._channel = channel
-        self._lock = threading.Lock()
-        self._image: Any = 0
+    def __init__(self, link: socket.socket, process: subprocess.Popen[bytes], name: str) -> None:
+        self._link, self._process = link, process
+        try:
+            self._request("Initialize")
+            self._image = self._request("OpenImage", name)[0]
+        except BaseException:
+            self.close()
+            raise
 
-    def open(self, name: str) -> None:
-        self._request("Initialize")
-        self._image = self._request("OpenImage", name)[0]
+    def close(self) -> None:
+        self._link.close()
+        self._process.kill()
+        self._process.wait()
 
-    @contextmanager
-    def blob(self, digest: str, size: int) -> Iterator[int]:
-        """A pipe that gives the blob; raises SkopeoError at the end when it was not what its digest says."""
+    def read(self, digest: str, size: int, take: Callable[[bytes], None]) -> None:
+        """Give the blob to ``take``, piece by piece; raises SkopeoError at the end when its digest is another."""
         _, pipe, identifier = self._request("GetBlob", self._image, digest, size)
         if pipe is None:
             raise SkopeoError(f"no content for {digest}")
-        try:
-            yield pipe
-        finally:
-            os.close(pipe)
-        self._request("FinishPipe", identifier)
+        with os.fdopen(pipe, "rb", buffering=0) as file:
+            # The proxy ends the pipe only when it is asked how the blob went: ask first, hear the answer afterwards.
+            self._send("FinishPipe", identifier)
+            while data := file.read(_CHUNK):
+                take(data)
+        self._receive()
 
     def _request(self, method: str, *arguments: object) -> tuple[Any, int | None, int]:
-        with self._lock:
-            try:
-                self._channel.send(json.dumps({"method": method, "args": arguments}).encode())
-                message, descriptors, _, _ = socket.recv_fds(self._channel, _MESSAGE, 1)
-            except OSError as error:
-                raise SkopeoError(f"skopeo has ended: {error.strerror}") from error
+        self._send(method, *arguments)
+        return self._receive()
+
+    def _send(self, method: str, *arguments: object) -> None:
+        try:
+            self._link.send(json.dumps({"method": method, "args": arguments}).encode())
+        except OSError as error:
+            raise SkopeoError(f"skopeo has ended: {error.strerror}") from error
+
+    def _receive(self) -> tuple[Any, int | None, int]:
+        try:
+            message, descriptors, _, _ = socket.recv_fds(self._link, _MESSAGE, 1)
+        except OSError as error:
+            raise SkopeoError(f"skopeo has ended: {error.strerror}") from error
         if not message:
             raise SkopeoError("skopeo has ended")
         reply = json.loads(message)
@@ -163,6 +177,32 @@ class Blobs:
                 os.close(descriptor)
             raise SkopeoError(reply["error"])
         return reply["value"], descriptors[0] if descriptors else None, reply["pipeid"]
+
+
+class Blobs:
+    """The blobs of one image, for as many threads as want some: each gets a channel that is idle, or a new one."""
+
+    def __init__(self, connect: Callable[[], Channel]) -> None:
+        self._connect = connect
+        self._idle: queue.SimpleQueue[Channel] = queue.SimpleQueue()
+
+    def read(self, digest: str, size: int, take: Callable[[bytes], None]) -> None:
+        """Give the blob to ``take``, piece by piece; raises SkopeoError at the end when its digest is another."""
+        try:
+            channel = self._idle.get_nowait()
+        except queue.Empty:
+            channel = self._connect()
+        try:
+            channel.read(digest, size, take)
+        except BaseException:
+            channel.close()
+            raise
+        self._idle.put(channel)
+
+    def close(self) -> None:
+        """When no thread reads any more."""
+        while not self._idle.empty():
+            self._idle.get_nowait().close()
 
 
 def translate(text: str, ref: Reference) -> EngineError:
