@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from fairlead.errors import RuntimeFailure
 from fairlead.runtime.failures import exec_failure, start_failure
+from fairlead.runtime.sealed import SealedPrograms
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # conmon binds its console socket in TMPDIR; sun_path holds 108 bytes and the name takes 19.
@@ -118,12 +119,18 @@ class Monitor:
         """``tmp_dir`` is where consoles are handed over; one with too long a name is not used."""
         self._spawn = spawn
         self._conmon = conmon
+        self._programs = SealedPrograms()
         self._environment = {"PATH": _PATH, "TMPDIR": tmp_dir if len(tmp_dir) < _LONGEST_TMP else "/tmp"}  # noqa: S108
+
+    def close(self) -> None:
+        """Let go of what is kept for speed; conmon processes and containers stay."""
+        self._programs.close()
 
     async def launch(self, launch: Launch) -> Launched:
         """Create the container; raises RuntimeFailure with Docker's text and exit code."""
+        sealed = self._programs.find(launch.runtime.path)
         arguments = [
-            *self._common(launch.id, launch.bundle, launch.runtime, launch.pid_file),
+            *self._common(launch, sealed),
             *("--name", launch.name),
             *("--exit-dir", launch.exit_dir),
             *launch.log.arguments(),
@@ -136,7 +143,7 @@ class Monitor:
         ]
         with _sync_pipe() as (reader, writer):
             environment = {**self._environment, "_OCI_SYNCPIPE": str(writer)}
-            running = self._start(arguments, environment, (writer,), launch.prepare)
+            running = self._start(arguments, environment, (writer, *_given(sealed)), launch.prepare)
             os.close(writer)
             report = await SyncReader(reader).next()
         pid = report.get("pid", -1) if report else -1
@@ -150,8 +157,9 @@ class Monitor:
 
         Its streams are attached to in between, so that no output is lost.
         """
+        sealed = self._programs.find(launch.runtime.path)
         arguments = [
-            *self._common(launch.id, launch.bundle, launch.runtime, launch.pid_file),
+            *self._common(launch, sealed),
             *("--api-version", "1", "--exec", "--exec-attach", "--exec-process-spec", launch.process_file),
             *("--exit-dir", launch.bundle),
             *LogTarget().arguments(),
@@ -160,7 +168,7 @@ class Monitor:
         held = ExecPipes()
         environment = {**self._environment, **held.environment()}
         try:
-            running = self._start(arguments, environment, held.given, None)
+            running = self._start(arguments, environment, (*held.given, *_given(sealed)), None)
         except BaseException:
             held.close()
             raise
@@ -174,12 +182,14 @@ class Monitor:
             raise exec_failure(_message(None, running))
         return execution
 
-    def _common(self, identifier: str, bundle: str, runtime: RuntimeProgram, pid_file: str) -> list[str]:
+    def _common(self, launch: Launch | LaunchExec, sealed: int | None) -> list[str]:
+        runtime = launch.runtime
         return [
             self._conmon,
-            *("--cid", identifier, "--cuuid", identifier),
-            *("--runtime", runtime.path, "--runtime-arg", f"--root={runtime.root}"),
-            *("--bundle", bundle, "--container-pidfile", pid_file),
+            *("--cid", launch.id, "--cuuid", launch.id),
+            *("--runtime", runtime.path if sealed is None else f"/proc/self/fd/{sealed}"),
+            *("--runtime-arg", f"--root={runtime.root}"),
+            *("--bundle", launch.bundle, "--container-pidfile", launch.pid_file),
             # One fork less, and conmon's process id is known without a file.
             "--sync",
             "--full-attach",
@@ -205,6 +215,10 @@ class Monitor:
         )
         _reap_when_gone(running)
         return running
+
+
+def _given(sealed: int | None) -> tuple[int, ...]:
+    return () if sealed is None else (sealed,)
 
 
 def _command(spec_file: str) -> str:
