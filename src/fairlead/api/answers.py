@@ -77,6 +77,7 @@ async def open_stream(request: web.BaseRequest, headers: Mapping[str, str]) -> w
         response.enable_chunked_encoding()
     else:
         response.force_close()
+    connection_of(request).answering = True
     await response.prepare(request)
     return response
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
@@ -12,9 +13,12 @@ from fairlead.api.call import Call
 from fairlead.api.connection import Connection, connection_of
 from fairlead.api.problems import problem
 from fairlead.api.router import Router, split_version
+from fairlead.errors import EngineError
 
 if TYPE_CHECKING:
     from fairlead.engine.core import Engine
+
+log = logging.getLogger(__name__)
 
 _KEEP_ALIVE = 300.0  # seconds; SDKs hold one connection open between calls
 _LONGEST_LINE = 65536  # filters and image lists travel in the query
@@ -61,11 +65,20 @@ def _dispatcher(engine: Engine) -> Dispatch:
         except ConnectionError:
             raise  # the client is gone: nobody to answer
         except Exception as error:  # noqa: BLE001 (what is no EngineError is a bug: logged, answered with 500)
+            if connection.answering:
+                raise _broken_off(connection, error) from error
             return problem(error)
         finally:
             connection.finish()
 
     return dispatch
+
+
+def _broken_off(connection: Connection, error: Exception) -> ConnectionResetError:
+    """A stream that fails midway cannot say so: the client sees that it has no end."""
+    log.warning("stream broken off: %s", error, exc_info=None if isinstance(error, EngineError) else error)
+    connection.transport.abort()
+    return ConnectionResetError("the stream was broken off")
 
 
 def _continue(request: web.BaseRequest) -> None:

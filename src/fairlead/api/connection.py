@@ -31,7 +31,10 @@ _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,9})[ \t]*\r\n", re.IGNORE
 
 
 class Connection(asyncio.Protocol):
-    """HTTP until a handler takes it. ``ended`` says that the client will send no more."""
+    """HTTP until a handler takes it.
+
+    ``ended`` says that the client will send no more, ``answering`` that an answer has begun and no other can be given.
+    """
 
     def __init__(self, http: RequestHandler) -> None:
         self._http = http
@@ -44,6 +47,7 @@ class Connection(asyncio.Protocol):
         self.early = bytearray()
         self.ended = False
         self.truncated = False
+        self.answering = False
         self.on_gone: Callable[[], None] | None = None
         self.transport: asyncio.Transport
 
@@ -51,7 +55,7 @@ class Connection(asyncio.Protocol):
 
     def begin(self, request: web.BaseRequest) -> None:
         """A handler starts on ``request``."""
-        self.request = request
+        self.request, self.answering = request, False
         if self.ended:
             self._truncate(request)
 
@@ -65,7 +69,7 @@ class Connection(asyncio.Protocol):
         """From now on the connection is a raw stream, whatever was sent early included."""
         if self.transport.is_closing():
             raise ConnectionResetError("the client is gone")
-        self._duplex = Duplex(self.transport)
+        self._duplex, self.answering = Duplex(self.transport), True
         if self.early:
             self._duplex.feed(bytes(self.early))
         if self.ended:

@@ -288,13 +288,13 @@ class Containers:
             task.cancel()
             await asyncio.wait([task])
 
-    async def stop(self, ref: str, timeout: int | None, signal: str | None) -> None:
+    async def stop(self, ref: str, timeout: int | None, signal: str | None) -> None:  # noqa: ASYNC109
         container = self.find(ref)
         if not container.state.running:
             raise NotModified("not running")
         await self._kill(container)
 
-    async def restart(self, ref: str, timeout: int | None, signal: str | None) -> None:
+    async def restart(self, ref: str, timeout: int | None, signal: str | None) -> None:  # noqa: ASYNC109
         await self._kill(self.find(ref))
         self.running[self.find(ref).id] = Running()
         await self.start(ref)
@@ -329,7 +329,7 @@ class Containers:
         if container.id in self.known:
             self._gone(container.id)
 
-    async def list(self, all: bool, limit: int, size: bool, filters: Filters) -> list[Listed]:
+    async def list(self, all: bool, limit: int, size: bool, filters: Filters) -> list[Listed]:  # noqa: A002
         filters.check(("name", "label", "status", "id", "since", "before", "network"))
         shown = [
             Listed(
@@ -590,7 +590,7 @@ class Images:
                 return image
         raise NotFound(f"No such image: {tagged}")
 
-    async def list(self, filters: Filters, all: bool) -> list[Image]:
+    async def list(self, filters: Filters, all: bool) -> list[Image]:  # noqa: A002
         filters.check(("reference", "dangling", "label", "before", "since", "until"))
         return list(self.known.values())
 

@@ -146,7 +146,10 @@ def test_bodies_are_limited(api: Api) -> None:
 
 def test_chunked_bodies_are_limited_and_understood(api: Api) -> None:
     sock = api.raw()
-    head = "POST /containers/create HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    head = (
+        "POST /containers/create HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        "Transfer-Encoding: chunked\r\n\r\n"
+    )
     body = b'{"Image":"busybox"}'
     sock.sendall(head.encode() + b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body))
     assert sock.recv(12) == b"HTTP/1.1 201"

@@ -7,8 +7,13 @@ import socket
 import struct
 import threading
 import time
+from collections.abc import AsyncIterator
 
+import pytest
+
+from fairlead.errors import Conflict
 from unit.api.conftest import Api, read_all
+from unit.api.fake_engine import LogLine
 
 MULTIPLEXED = b"application/vnd.docker.multiplexed-stream"
 RAW = b"application/vnd.docker.raw-stream"
@@ -259,6 +264,23 @@ def test_logs_follow_until_the_end(api: Api) -> None:
     answer = api.call("GET", f"/containers/{identifier}/logs?stdout=1&follow=1")
     assert b"".join(data for _, data in frames(answer.body)) == b"one\ntwo\n"
     timer.join()
+
+
+def test_a_stream_that_fails_midway_has_no_end(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    identifier = api.container("fail")
+
+    async def logs(*_: object) -> AsyncIterator[LogLine]:
+        yield LogLine(1, 1, b"first\n")
+        raise Conflict("the log is gone")
+
+    api.engine.containers.logs = logs  # type: ignore[method-assign]
+    sock = api.raw()
+    sock.sendall(f"GET /containers/{identifier}/logs?stdout=1 HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    told = read_all(sock)
+    assert b"first\n" in told
+    assert not told.endswith(b"0\r\n\r\n")
+    assert told.count(b"HTTP/1.1") == 1
+    assert "stream broken off: the log is gone" in caplog.text
 
 
 def test_logs_without_a_stream(api: Api) -> None:

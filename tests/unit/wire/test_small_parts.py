@@ -180,7 +180,9 @@ def test_all_bad_addresses_of_a_network_are_told_at_once() -> None:
     with pytest.raises(InvalidArgument) as caught:
         parse_create(b'{"Name":"n","IPAM":{"Config":[{"Subnet":"10.0.0.1/8"},{"Gateway":"x"}]}}', LATEST)
     assert str(caught.value) == (
-        "invalid network config:\ninvalid subnet 10.0.0.1/8: it should be 10.0.0.0/8\ninvalid gateway x: not an IP address"
+        "invalid network config:\n"
+        "invalid subnet 10.0.0.1/8: it should be 10.0.0.0/8\n"
+        "invalid gateway x: not an IP address"
     )
 
 
