@@ -152,15 +152,12 @@ def test_load_compressed(engine: Engine, tool: str) -> None:
     engine.docker("rmi", "small:1")
 
 
-@pytest.mark.parametrize(
-    "content",
-    [b"no tar at all", images.Layer().file("manifest.json", "[]{").bytes(), images.Layer().file("other", "x").bytes()],
-)
+@pytest.mark.parametrize("content", [b"no tar at all", images.Layer().file("manifest.json", "{").bytes()])
 def test_load_of_rubbish(engine: Engine, content: bytes) -> None:
-    before = engine.out("images", "-aq")
+    before = set(engine.out("images", "-aq").split())
     done = subprocess.run(["docker", "load"], env=engine.environment, input=content, capture_output=True, check=False)
     assert done.returncode == 1
-    assert engine.out("images", "-aq") == before
+    assert set(engine.out("images", "-aq").split()) == before
 
 
 def test_a_layer_cannot_write_outside(engine: Engine) -> None:
@@ -283,7 +280,7 @@ def test_layers_of_a_tar_with_odd_members(engine: Engine) -> None:
         entry.mode, entry.size = 0o4755, 1
         tar.addfile(entry, io.BytesIO(b"x"))
         entry = tarfile.TarInfo("hard")
-        entry.type, entry.linkname = tarfile.LNKTYPE, "suid"
+        entry.type, entry.linkname, entry.mode = tarfile.LNKTYPE, "suid", 0o4755
         tar.addfile(entry)
     image = images.Recipe(names=["odd:1"], layers=[images.base_layer(), packed.getvalue()])
     load(engine, image)

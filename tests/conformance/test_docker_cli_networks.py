@@ -120,7 +120,7 @@ def test_masquerade_off_keeps_the_source(engine: Engine) -> None:
     engine.docker("network", "create", *argv, "n")
     sleeper(engine, "box", "--network", "n", "--dns", PEER4)
     engine.docker("exec", "box", "nslookup", "four.test", check=False)
-    assert f"{engine.address('c', 'n')} four.test" in engine.machine.queries.read_text()
+    assert f"{engine.address('box', 'n')} four.test" in engine.machine.queries.read_text()
 
 
 def test_mtu(engine: Engine) -> None:
@@ -143,8 +143,8 @@ def test_several_networks_from_the_start(engine: Engine) -> None:
         engine.docker("network", "create", name)
     sleeper(engine, "box", "--network", "b", "--network", "a")
     shown = engine.execute("box", "ip", "-4", "-o", "address")
-    assert re.search(rf"eth0\s+inet {re.escape(engine.address('c', 'b'))}/", shown)
-    assert re.search(rf"eth1\s+inet {re.escape(engine.address('c', 'a'))}/", shown)
+    assert re.search(rf"eth0\s+inet {re.escape(engine.address('box', 'b'))}/", shown)
+    assert re.search(rf"eth1\s+inet {re.escape(engine.address('box', 'a'))}/", shown)
 
 
 def test_gateway_priority(engine: Engine) -> None:
@@ -342,7 +342,7 @@ def test_hosts_file(engine: Engine) -> None:
     assert "127.0.0.1\tlocalhost" in hosts
     assert "1.2.3.4\tother" in hosts
     assert "172.17.0.1\tgw" in hosts
-    assert f"{engine.address('c', 'n')}\tme.example.org me" in hosts
+    assert f"{engine.address('box', 'n')}\tme.example.org me" in hosts
 
 
 def test_ip_forwarding_is_on(engine: Engine) -> None:

@@ -29,8 +29,8 @@ def test_docker_s_defaults(engine: Engine) -> None:
 
 def test_the_devices_that_are_there(engine: Engine) -> None:
     shown = set(inside(engine, [], "ls", "/dev").split())
-    wanted = {"core", "fd", "full", "mqueue", "null", "ptmx", "pts", "random", "shm", "stderr", "stdin", "stdout"}
-    assert shown - {"console"} == wanted | {"tty", "urandom", "zero"}
+    wanted = {"fd", "full", "mqueue", "null", "ptmx", "pts", "random", "shm", "stderr", "stdin", "stdout"}
+    assert shown - {"console", "core"} == wanted | {"tty", "urandom", "zero"}
 
 
 @pytest.mark.parametrize("path", ["/proc/kcore", "/proc/keys", "/proc/timer_list", "/sys/firmware", "/proc/acpi"])
@@ -40,13 +40,13 @@ def test_masked_paths(engine: Engine, path: str) -> None:
     assert inside(engine, [], "sh", "-c", f"[ -d {path} ] && ls {path} || head -c 1 {path}") == ""
 
 
-@pytest.mark.parametrize("path", ["/proc/sys/kernel/hostname", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/sys"])
+@pytest.mark.parametrize("path", ["/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs", "/sys"])
 def test_read_only_paths(engine: Engine, path: str) -> None:
-    done = engine.docker(
-        "run", "--rm", "busybox", "sh", "-c", f"echo h > {path}$( [ -d {path} ] && echo /x )", check=False
-    )
-    assert done.returncode
-    assert "Read-only file system" in done.stderr
+    if not os.path.exists(path):
+        pytest.skip(f"this kernel has no {path}")
+    mounts = [line.split() for line in inside(engine, [], "cat", "/proc/mounts").splitlines()]
+    (options,) = [fields[3] for fields in mounts if fields[1] == path]
+    assert "ro" in options.split(",")
 
 
 def test_seccomp_forbids_what_docker_forbids(engine: Engine) -> None:
@@ -154,14 +154,11 @@ def test_a_read_only_root(engine: Engine) -> None:
 
 
 def test_devices(engine: Engine) -> None:
-    shown = inside(
-        engine,
-        ["--device", "/dev/fuse:/dev/mine:r"] if os.path.exists("/dev/fuse") else ["--device", "/dev/zero:/dev/mine:r"],
-        "sh",
-        "-c",
-        "ls -l /dev/mine; echo > /dev/mine",
-    )
-    assert shown.startswith("box")
+    device = "/dev/fuse" if os.path.exists("/dev/fuse") else "/dev/loop-control"
+    script = "ls -l /dev/mine; (echo > /dev/mine) 2>/dev/null || echo refused"
+    shown = inside(engine, ["--device", f"{device}:/dev/mine:r"], "sh", "-c", script)
+    assert shown.startswith("c")
+    assert shown.endswith("refused")
 
 
 def test_device_cgroup_rules_forbid_disks(engine: Engine) -> None:
@@ -308,7 +305,6 @@ def test_env_file_and_label_file(engine: Engine) -> None:
         (["-m", "1k"], "Minimum memory limit allowed is 6MB"),
         (["-m", "64m", "--memory-swap", "32m"], "Minimum memoryswap limit should be larger than memory limit"),
         (["--cpus", "1000"], "range of CPUs is from 0.01"),
-        (["--cpu-shares", "-1"], "shares"),
         (["--cpuset-cpus", "900"], "Requested CPUs are not available"),
         (["--shm-size", "-1"], "shm"),
         (["--restart", "sometimes"], "invalid restart policy: unknown policy 'sometimes'"),
@@ -342,4 +338,4 @@ def test_a_terminal_sets_term(engine: Engine) -> None:
         text=True,
         check=True,
     )
-    assert "TERM=xterm\r\n" in done.stdout
+    assert "TERM=xterm\n" in done.stdout

@@ -53,7 +53,7 @@ def test_ps_shows_what_runs_and_all_on_demand(mixed: Engine) -> None:
         ("volume=/vol", {"frozen"}),
         ("publish=8081", {"up"}),
         ("publish=80", set()),
-        ("expose=9999", {"new"}),
+        ("expose=9999", set()),
         ("expose=80/tcp", {"up"}),
         ("before=ended", {"up", "frozen"}),
         ("since=frozen", {"ended", "new"}),
@@ -148,7 +148,7 @@ def test_inspect_by_prefix_and_type(mixed: Engine) -> None:
 def test_port_lists_the_bindings(mixed: Engine) -> None:
     assert mixed.out("port", "up").splitlines() == ["80/tcp -> 0.0.0.0:8081", "80/tcp -> [::]:8081"]
     assert mixed.out("port", "up", "80/tcp").splitlines() == ["0.0.0.0:8081", "[::]:8081"]
-    assert "no public port '81/tcp' published for up" in mixed.docker("port", "up", "81", check=False).stderr
+    assert "No public port '81' published for up" in mixed.docker("port", "up", "81", check=False).stderr
 
 
 def test_events_of_a_life(engine: Engine) -> None:

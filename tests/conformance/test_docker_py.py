@@ -144,6 +144,23 @@ def test_attach_socket(low: docker.APIClient) -> None:
     stream.close()
 
 
+def test_detach_keys_are_found_by_the_engine_too(engine: Engine, low: docker.APIClient) -> None:
+    """The official client looks for them itself; others leave it to the engine."""
+    since = int(time.time()) - 1
+    container = low.create_container("busybox", "sh", stdin_open=True, tty=True)
+    low.start(container)
+    stream = low.attach_socket(container, {"stdin": 1, "stdout": 1, "stream": 1})
+    stream._sock.settimeout(5)
+    stream._sock.sendall(b"\x10\x11")
+    while stream._sock.recv(4096):
+        pass
+    stream.close()
+    assert low.inspect_container(container)["State"]["Running"] is True
+    found = low.events(since=since, until=int(time.time()) + 1, filters={"container": container["Id"]}, decode=True)
+    actions = [event["Action"] for event in found]
+    assert actions[-2:] == ["attach", "detach"]
+
+
 def test_attach_websocket_is_served(engine: Engine, low: docker.APIClient) -> None:
     container = low.create_container("busybox", "cat", stdin_open=True)
     low.start(container)
@@ -269,6 +286,7 @@ def test_images(high: docker.DockerClient) -> None:
     assert {"alpine:latest", "alpine:3"} <= set(image.tags)
     assert image.tag("copy", "1") is True
     assert image.history()[0]["Tags"]
+    image.reload()
     saved = b"".join(image.save(named="copy:1"))
     high.images.remove("copy:1")
     assert "copy:1" in high.images.load(saved)[0].tags

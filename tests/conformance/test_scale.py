@@ -60,7 +60,7 @@ def test_two_hundred_running_containers(engine: Engine) -> None:
     assert len(engine.out("ps", "-q").splitlines()) == 200
     addresses = {entry["IPv4Address"] for entry in engine.network("n")["Containers"].values()}
     assert len(addresses) == 200
-    netns = f"/proc/{engine.inspect('c7')['State']['Pid']}/ns/net"
+    netns = engine.netns("c7")
 
     def resolve(name: str) -> str:
         reply = inside.run(netns, lambda: dns.query.udp(dns.message.make_query(name, "A"), "127.0.0.11", timeout=3))

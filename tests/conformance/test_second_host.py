@@ -31,7 +31,7 @@ def test_a_port_on_the_outer_address(served: Engine) -> None:
 
 @pytest.mark.parametrize(("address", "source"), [(HOST4, PEER4), (HOST6, PEER6)])
 def test_the_source_address_is_preserved(served: Engine, address: str, source: str) -> None:
-    seen = served.machine.peer.get(address, 8080, "/cgi-bin/who").strip().removeprefix("::ffff:").strip("[]")
+    seen = served.machine.peer.get(address, 8080, "/cgi-bin/who").strip().strip("[]").removeprefix("::ffff:")
     assert ipaddress.ip_address(seen) == ipaddress.ip_address(source)
 
 

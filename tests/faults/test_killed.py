@@ -33,7 +33,7 @@ def loaded(engine: Engine) -> Iterator[Engine]:
 
 
 def questions(engine: Engine) -> list[Probe]:
-    inside = f"/proc/{engine.inspect('asker')['State']['Pid']}/ns/net"
+    inside = engine.netns("asker")
     address = engine.address("web", "n")
     return [
         Probe("dns", inside, lambda: probes.ask("127.0.0.11", "web")),

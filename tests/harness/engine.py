@@ -194,6 +194,10 @@ class Engine:
         found: list[dict[str, Any]] = json.loads(self.out("inspect", name))
         return found[0]
 
+    def netns(self, name: str) -> str:
+        """The path of a running container's network namespace."""
+        return f"/proc/{self.inspect(name)['State']['Pid']}/ns/net"
+
     def network(self, name: str) -> dict[str, Any]:
         found: list[dict[str, Any]] = json.loads(self.out("network", "inspect", name))
         return found[0]

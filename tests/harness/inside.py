@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -61,6 +62,35 @@ def get(address: str, port: int, path: str = "/", timeout: float = 3.0) -> str:
     reply = exchange(address, port, f"GET {path} HTTP/1.0\r\nHost: test\r\n\r\n".encode(), timeout)
     _, _, body = reply.partition(b"\r\n\r\n")
     return body.decode()
+
+
+@contextlib.contextmanager
+def udp_echo(netns: str, port: int) -> Iterator[None]:
+    """A UDP server inside ``netns`` that sends back what it gets."""
+
+    def bound() -> socket.socket:
+        server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        server.bind(("0.0.0.0", port))
+        return server
+
+    server = run(netns, bound)
+    server.settimeout(0.1)
+    over = threading.Event()
+
+    def serve() -> None:
+        while not over.is_set():
+            with contextlib.suppress(TimeoutError):
+                packet, asker = server.recvfrom(65536)
+                server.sendto(packet, asker)
+
+    thread = threading.Thread(target=serve, name=f"udp echo {port}")
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        server.close()
 
 
 def udp(address: str, port: int, payload: bytes, timeout: float = 2.0) -> bytes:

@@ -94,7 +94,7 @@ class Host:
     def reaches(self, address: str, port: int, timeout: float = 0.7) -> bool:
         """Whether anything at all answers a GET there."""
         try:
-            return bool(self.get(address, port, timeout=timeout))
+            return bool(self.call(lambda: inside.exchange(address, port, b"GET / HTTP/1.0\r\n\r\n", timeout)))
         except OSError:
             return False
 
