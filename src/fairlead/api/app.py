@@ -64,7 +64,7 @@ def _dispatcher(engine: Engine) -> Dispatch:
             return await handler(Call(engine, request, version, args))
         except ConnectionError:
             raise  # the client is gone: nobody to answer
-        except Exception as error:  # noqa: BLE001 (what is no EngineError is a bug: logged, answered with 500)
+        except Exception as error:  # what is no EngineError is a bug: logged, answered with 500
             if connection.answering:
                 raise _broken_off(connection, error) from error
             return problem(error)
