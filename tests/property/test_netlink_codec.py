@@ -9,7 +9,7 @@ from ipaddress import IPv4Interface, IPv6Interface
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairlead.kernel.netlink import codec, frames
+from fairlead.kernel.netlink import codec, ct, frames, neighbours
 from fairlead.kernel.netlink.codec import RouteEntry
 from fairlead.kernel.netlink.frames import NetlinkError
 
@@ -17,8 +17,9 @@ READERS: tuple[Callable[[memoryview], object], ...] = (
     codec.read_link,
     codec.read_address,
     codec.read_route,
-    codec.read_neighbour,
+    neighbours.read_neighbour,
     codec.read_nsid,
+    ct.read_entry,
 )
 interfaces = st.builds(lambda ip, length: IPv4Interface((ip, length)), st.ip_addresses(v=4), st.integers(0, 32)) | (
     st.builds(lambda ip, length: IPv6Interface((ip, length)), st.ip_addresses(v=6), st.integers(0, 128))
@@ -46,7 +47,7 @@ def test_datagrams_raise_only_their_own_error(raw: bytes) -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 0xFFFF), st.binary(max_size=40)), max_size=8), st.integers(1, 1 << 31))
 def test_datagrams_read_back(parts: list[tuple[int, bytes]], first: int) -> None:
-    raw = codec.joined([frames.message(kind, 0, body) for kind, body in parts], first)
+    raw = frames.joined([frames.message(kind, 0, body) for kind, body in parts], first)
     found = list(frames.messages(raw))
     assert [(message.kind, bytes(message.body)) for message in found] == parts
     assert [message.sequence for message in found] == [first + place for place in range(len(parts))]

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from fairlead.errors import KernelError
 from fairlead.ids import ContainerId
-from fairlead.kernel import elements, netns, observe
+from fairlead.kernel import conntrack, elements, netns, observe
 from fairlead.kernel.ledger import Ledger
 from fairlead.kernel.netlink import codec
 from fairlead.kernel.netlink.codec import LinkInfo
@@ -118,8 +118,13 @@ class Kernel:
         return observe.host_facts(self.host.netlink)
 
     def _apply_elements(self, steps: Sequence[Step]) -> None:
-        if steps:
-            elements.apply(self.nft, steps)
+        if not steps:
+            return
+        elements.apply(self.nft, steps)
+        ports = conntrack.udp_ports(steps)
+        if ports:
+            own = {found.address.ip for found in self.host.netlink.addresses()}
+            conntrack.forget_udp(ports, lambda ip: ip in own or ip.is_loopback)
 
     def _apply_wiring(self, steps: Sequence[Step]) -> None:
         wirings: dict[str, Wiring] = {}

@@ -7,7 +7,7 @@ from ipaddress import ip_address, ip_interface, ip_network
 
 import pytest
 
-from fairlead.kernel.netlink import codec, frames
+from fairlead.kernel.netlink import codec, frames, neighbours
 from fairlead.kernel.netlink.codec import LinkEdit, RouteEntry, VethEnd
 from fairlead.kernel.netlink.frames import NetlinkError, attribute, attributes, nested, string, text, u8, u32
 
@@ -139,12 +139,12 @@ def test_routes_of_other_families_are_passed_over() -> None:
 
 
 def test_neighbours_and_forwarding_entries_read_back() -> None:
-    found = codec.read_neighbour(body_of(codec.new_neighbour(5, ip_address("fd00::9"), "02:00:00:00:00:09")))
-    assert found == codec.NeighbourInfo(5, ip_address("fd00::9"), "02:00:00:00:00:09", 0x80)
-    entry = codec.new_fdb(6, "02:00:00:00:00:0a", ip_address("192.0.2.1"), own=True)
-    assert codec.read_neighbour(body_of(entry)).address == ip_address("192.0.2.1")
+    found = neighbours.read_neighbour(body_of(neighbours.new_neighbour(5, ip_address("fd00::9"), "02:00:00:00:00:09")))
+    assert found == neighbours.NeighbourInfo(5, ip_address("fd00::9"), "02:00:00:00:00:09", 0x80)
+    entry = neighbours.new_fdb(6, "02:00:00:00:00:0a", ip_address("192.0.2.1"), own=True)
+    assert neighbours.read_neighbour(body_of(entry)).address == ip_address("192.0.2.1")
     assert body_of(entry)[10] == 0x02  # NTF_SELF
-    assert body_of(codec.delete_fdb(6, "02:00:00:00:00:0a"))[10] == 0x04  # NTF_MASTER
+    assert body_of(neighbours.delete_fdb(6, "02:00:00:00:00:0a"))[10] == 0x04  # NTF_MASTER
 
 
 def test_namespace_numbers() -> None:
@@ -154,11 +154,11 @@ def test_namespace_numbers() -> None:
 
 
 def test_a_datagram_numbers_its_requests() -> None:
-    raw = codec.joined([codec.get_link("lo"), codec.get_link(3), codec.dump_links()], 41)
+    raw = frames.joined([codec.get_link("lo"), codec.get_link(3), codec.dump_links()], 41)
     assert [message.sequence for message in frames.messages(raw)] == [41, 42, 43]
 
 
-@pytest.mark.parametrize("read", [codec.read_link, codec.read_address, codec.read_route, codec.read_neighbour])
+@pytest.mark.parametrize("read", [codec.read_link, codec.read_address, codec.read_route, neighbours.read_neighbour])
 def test_truncated_answers_are_malformed(read: object) -> None:
     with pytest.raises(NetlinkError):
         read(memoryview(b"\2"))  # type: ignore[operator]

@@ -1,4 +1,4 @@
-"""The rtnetlink messages we speak, pure: links, addresses, routes, neighbours, forwarding entries (rtnetlink(7)).
+"""The rtnetlink messages we speak, pure: links, addresses, routes, namespace numbers (rtnetlink(7)).
 
 Requests are built with sequence 0. Readers take a message body and raise only NetlinkError, whatever the bytes.
 """
@@ -6,7 +6,6 @@ Requests are built with sequence 0. Readers take a message body and raise only N
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import (
     IPv4Address,
@@ -39,7 +38,6 @@ from fairlead.model.address import Interface, Ip, Prefix
 NEWLINK, DELLINK, GETLINK = 16, 17, 18
 NEWADDR, DELADDR, GETADDR = 20, 21, 22
 NEWROUTE, DELROUTE, GETROUTE = 24, 25, 26
-NEWNEIGH, DELNEIGH, GETNEIGH = 28, 29, 30
 NEWNSID, GETNSID = 88, 90
 
 AF_UNSPEC, AF_INET, AF_BRIDGE, AF_INET6 = 0, 2, 7, 10
@@ -48,7 +46,6 @@ UP = 0x1
 _LINK = struct.Struct("=BxHiII")  # family, type, index, flags, change
 _ADDRESS = struct.Struct("=BBBBi")  # family, prefix, flags, scope, index
 _ROUTE = struct.Struct("=BBBBBBBBI")  # family, dst, src, tos, table, protocol, scope, type, flags
-_NEIGHBOUR = struct.Struct("=BxxxiHBB")  # family, index, state, flags, type
 _NSID = struct.Struct("=Bxxx")
 
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINK, _IFLA_MASTER = 1, 3, 4, 5, 10
@@ -66,9 +63,6 @@ _IFA_F_NODAD = 0x02
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_PREFSRC = 1, 4, 5, 6, 7
 _RTA_MULTIPATH, _RTA_TABLE = 9, 15
 _TABLE_MAIN, _SCOPE_UNIVERSE, _SCOPE_LINK, _UNICAST = 254, 0, 253, 1
-
-_NDA_DST, _NDA_LLADDR = 1, 2
-_NUD_PERMANENT, _NTF_SELF, _NTF_MASTER = 0x80, 0x02, 0x04
 
 _NETNSA_NSID, _NETNSA_FD = 1, 3
 NO_NSID = -1
@@ -116,14 +110,6 @@ class RouteInfo:
     @property
     def unicast(self) -> bool:
         return self.kind == _UNICAST
-
-
-@dataclass(frozen=True, slots=True)
-class NeighbourInfo:
-    index: int
-    address: Ip | None
-    mac: str
-    state: int
 
 
 def mac_bytes(mac: str) -> bytes:
@@ -282,7 +268,7 @@ def _signed(payload: memoryview | None) -> int:
 # Addresses
 
 
-def _family(address: Ip | Interface | Prefix) -> int:
+def family_of(address: Ip | Interface | Prefix) -> int:
     return AF_INET if address.version == 4 else AF_INET6
 
 
@@ -291,7 +277,7 @@ def _address_body(index: int, address: Interface, protocol: int) -> bytes:
     flags = _IFA_F_NODAD if address.version == 6 else 0
     scope = _SCOPE_LINK if address.version == 6 and address.is_link_local else _SCOPE_UNIVERSE
     packed = address.ip.packed
-    parts = [_ADDRESS.pack(_family(address), address.network.prefixlen, flags, scope, index)]
+    parts = [_ADDRESS.pack(family_of(address), address.network.prefixlen, flags, scope, index)]
     parts += [attribute(_IFA_LOCAL, packed), attribute(_IFA_ADDRESS, packed)]
     if address.version == 4 and address.network.prefixlen < 31:
         parts.append(attribute(_IFA_BROADCAST, address.network.broadcast_address.packed))
@@ -323,7 +309,7 @@ def read_address(body: memoryview) -> AddressInfo:
 
 
 def _interface(family: int, packed: memoryview | None, length: int) -> Interface:
-    match _ip(family, packed):
+    match ip_of(family, packed):
         case IPv4Address() as address if length <= 32:
             return IPv4Interface((address, length))
         case IPv6Address() as address if length <= 128:
@@ -331,7 +317,7 @@ def _interface(family: int, packed: memoryview | None, length: int) -> Interface
     raise NetlinkError("address without a value")
 
 
-def _ip(family: int, packed: memoryview | None) -> Ip | None:
+def ip_of(family: int, packed: memoryview | None) -> Ip | None:
     if packed is None:
         return None
     match family, len(packed):
@@ -359,7 +345,7 @@ class RouteEntry:
 
 def _route_body(entry: RouteEntry, kind: int) -> bytes:
     scope = _SCOPE_LINK if entry.via is None and entry.prefix.version == 4 else _SCOPE_UNIVERSE
-    header = (_family(entry.prefix), entry.prefix.prefixlen, 0, 0, _TABLE_MAIN, entry.protocol, scope, kind, 0)
+    header = (family_of(entry.prefix), entry.prefix.prefixlen, 0, 0, _TABLE_MAIN, entry.protocol, scope, kind, 0)
     parts = [_ROUTE.pack(*header)]
     if entry.prefix.prefixlen:
         parts.append(attribute(_RTA_DST, entry.prefix.network_address.packed))
@@ -401,8 +387,8 @@ def read_route(body: memoryview) -> RouteInfo | None:
     return RouteInfo(
         prefix=_prefix(family, found.get(_RTA_DST), length),
         index=_out_link(found),
-        via=_ip(family, found.get(_RTA_GATEWAY)),
-        source=_ip(family, found.get(_RTA_PREFSRC)),
+        via=ip_of(family, found.get(_RTA_GATEWAY)),
+        source=ip_of(family, found.get(_RTA_PREFSRC)),
         metric=number(found.get(_RTA_PRIORITY)),
         table=number(found.get(_RTA_TABLE), table),
         protocol=protocol,
@@ -435,50 +421,6 @@ def _out_link(found: dict[int, memoryview]) -> int:
     return struct.unpack_from("=HBBi", hops)[3] if hops is not None and len(hops) >= 8 else 0
 
 
-# Neighbours and forwarding entries
-
-
-def new_neighbour(index: int, address: Ip, mac: str) -> bytes:
-    """A permanent neighbour: this address is at that MAC."""
-    header = _NEIGHBOUR.pack(_family(address), index, _NUD_PERMANENT, 0, 0)
-    body = header + attribute(_NDA_DST, address.packed) + attribute(_NDA_LLADDR, mac_bytes(mac))
-    return message(NEWNEIGH, ACK | CREATE | REPLACE, body)
-
-
-def delete_neighbour(index: int, address: Ip) -> bytes:
-    header = _NEIGHBOUR.pack(_family(address), index, 0, 0, 0)
-    return message(DELNEIGH, ACK, header + attribute(_NDA_DST, address.packed))
-
-
-def new_fdb(index: int, mac: str, remote: Ip | None = None, *, own: bool = False) -> bytes:
-    """That MAC is behind this link (and, on a VXLAN link with ``own``, behind that remote host)."""
-    return message(NEWNEIGH, ACK | CREATE | REPLACE, _fdb_body(index, mac, remote, own=own))
-
-
-def delete_fdb(index: int, mac: str, remote: Ip | None = None, *, own: bool = False) -> bytes:
-    return message(DELNEIGH, ACK, _fdb_body(index, mac, remote, own=own))
-
-
-def _fdb_body(index: int, mac: str, remote: Ip | None, *, own: bool) -> bytes:
-    header = _NEIGHBOUR.pack(AF_BRIDGE, index, _NUD_PERMANENT, _NTF_SELF if own else _NTF_MASTER, 0)
-    body = header + attribute(_NDA_LLADDR, mac_bytes(mac))
-    return body if remote is None else body + attribute(_NDA_DST, remote.packed)
-
-
-def dump_neighbours(family: int) -> bytes:
-    return message(GETNEIGH, DUMP, _NEIGHBOUR.pack(family, 0, 0, 0, 0))
-
-
-def read_neighbour(body: memoryview) -> NeighbourInfo:
-    if len(body) < _NEIGHBOUR.size:
-        raise NetlinkError("truncated neighbour")
-    family, index, state, _, _ = _NEIGHBOUR.unpack_from(body)
-    found = attributes(body, _NEIGHBOUR.size)
-    at = found.get(_NDA_DST)
-    address = _ip(AF_INET6 if at is not None and len(at) == 16 else AF_INET, at) if family != AF_INET6 else _ip(10, at)
-    return NeighbourInfo(index, address, bytes(found.get(_NDA_LLADDR, b"")).hex(":"), state)
-
-
 # Namespace numbers
 
 
@@ -490,14 +432,3 @@ def get_nsid(descriptor: int) -> bytes:
 def read_nsid(body: memoryview) -> int:
     """NO_NSID where no number was given yet."""
     return _signed(attributes(body, _NSID.size).get(_NETNSA_NSID))
-
-
-def joined(requests: Sequence[bytes], first_sequence: int) -> bytes:
-    """One datagram of all requests, numbered from ``first_sequence``."""
-    datagram = bytearray()
-    for sequence, request in enumerate(requests, first_sequence):
-        at = len(datagram)
-        datagram += request
-        datagram += bytes(-len(request) & 3)
-        struct.pack_into("=I", datagram, at + 8, sequence & 0xFFFFFFFF)
-    return bytes(datagram)

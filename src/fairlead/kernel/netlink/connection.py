@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from fairlead.kernel.netlink import codec
 from fairlead.kernel.netlink.codec import AddressInfo, LinkInfo, RouteInfo
-from fairlead.kernel.netlink.frames import DONE, ERROR, Message, NetlinkError, messages, refusal
+from fairlead.kernel.netlink.frames import DONE, ERROR, Message, NetlinkError, joined, messages, refusal
 
 ROUTE, NETFILTER = 0, 12  # netlink families
 _SOL_NETLINK = 270
@@ -77,7 +77,7 @@ class Netlink:
 
     def _exchange(self, requests: Sequence[bytes]) -> list[Reply]:
         first = self._take_sequences(len(requests))
-        self._socket.send(codec.joined(requests, first))
+        self._socket.send(joined(requests, first))
         replies: dict[int, Reply] = {}
         while len(replies) < len(requests):
             for reply in self._receive():
@@ -106,7 +106,7 @@ class Netlink:
 
     def _dump_once(self, request: bytes) -> tuple[list[memoryview], bool]:
         sequence = self._take_sequences(1)
-        self._socket.send(codec.joined([request], sequence))
+        self._socket.send(joined([request], sequence))
         found: list[memoryview] = []
         consistent = True
         while True:
@@ -149,7 +149,7 @@ class Netlink:
         with self._lock:
             first = self._take_sequences(len(requests))
             last = first + len(requests) - 2
-            self._socket.send(codec.joined(requests, first))
+            self._socket.send(joined(requests, first))
             refused = self._transaction_refusal(first, last)
         if refused is not None:
             raise refused

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 HEADER = struct.Struct("=IHHII")  # length, kind, flags, sequence, port
@@ -131,6 +131,17 @@ def _echo_end(reply: Message) -> int:
         return 4 + HEADER.size
     echoed: int = struct.unpack_from("=I", reply.body, 4)[0]
     return 4 + ((echoed + 3) & ~3)
+
+
+def joined(requests: Sequence[bytes], first_sequence: int) -> bytes:
+    """One datagram of all requests, numbered from ``first_sequence``."""
+    datagram = bytearray()
+    for sequence, request in enumerate(requests, first_sequence):
+        at = len(datagram)
+        datagram += request
+        datagram += bytes(-len(request) & 3)
+        struct.pack_into("=I", datagram, at + 8, sequence & 0xFFFFFFFF)
+    return bytes(datagram)
 
 
 _LITTLE = struct.pack("=H", 1) == b"\1\0"
