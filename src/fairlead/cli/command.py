@@ -54,6 +54,9 @@ class Context:
     def write(self, written: str) -> None:
         sys.stdout.write(written)
 
+    def flush(self) -> None:
+        sys.stdout.flush()
+
     def warn(self, line: str) -> None:
         sys.stderr.write(line + "\n")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from fairlead.client.address import Address, Tls
 from fairlead.client.errors import ApiError
@@ -14,7 +14,8 @@ API_VERSION = "1.51"
 _USER_AGENT = "fairlead-client"
 _SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.~/:@")
 
-Query = Mapping[str, str | int | bool | None]
+# A list is sent as the parameter repeated; None is not sent.
+Query = Mapping[str, str | int | bool | list[str] | None]
 
 
 class Client:
@@ -67,6 +68,10 @@ class Client:
             raise ApiError(response.status, f"unable to upgrade to tcp, received {response.status}")
         return response.upgrade()
 
+    def raw(self) -> Upgraded:
+        """A connection to the engine on which nothing was said yet."""
+        return Upgraded(connect(self.address, self._tls), b"")
+
     def _exchange(
         self,
         method: str,
@@ -107,11 +112,17 @@ def _percent(char: str) -> str:
 
 
 def _query(query: Query | None) -> str:
-    pairs = [f"{name}={_value(value)}" for name, value in (query or {}).items() if value is not None]
+    pairs = [f"{name}={_value(item)}" for name, value in (query or {}).items() for item in _items(value)]
     return "?" + "&".join(pairs) if pairs else ""
 
 
-def _value(value: str | int | bool | None) -> str:
+def _items(value: str | int | bool | list[str] | None) -> Sequence[str | int | bool]:
+    if value is None:
+        return ()
+    return value if isinstance(value, list) else (value,)
+
+
+def _value(value: str | int | bool) -> str:
     if isinstance(value, bool):
         return "1" if value else "0"
     return "".join(char if char in _SAFE and char not in "/:@" else _percent(char) for char in str(value))

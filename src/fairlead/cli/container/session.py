@@ -12,7 +12,7 @@ from fairlead.cli import terminal
 from fairlead.cli.command import Context
 from fairlead.cli.errors import CommandError
 from fairlead.cli.streams import Exchange, sink_for
-from fairlead.client import ClientError, Upgraded
+from fairlead.client import ClientError, Query, Upgraded
 
 _FORWARDED = ("HUP", "INT", "QUIT", "USR1", "USR2", "ALRM", "TERM", "CONT", "TSTP", "IO", "PWR")
 
@@ -26,7 +26,7 @@ class Wiring(NamedTuple):
     stderr: bool = True
     detach_keys: str = ""
 
-    def query(self) -> dict[str, str | int | bool | None]:
+    def query(self) -> Query:
         """The parameters of the attach call."""
         return {
             "stream": True,
