@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import base64
+import hashlib
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -69,8 +70,16 @@ def _push(machine: Path, recipe: images.Recipe, name: str, *options: str) -> Non
     path = machine / "push.tar"
     path.write_bytes(images.archive([recipe]))
     subprocess.run(
-        ["skopeo", "copy", "-q", "--insecure-policy", "--dest-tls-verify=false", *options]
-        + [f"docker-archive:{path}:{recipe.names[0]}", f"docker://{HOST}/{name}"],
+        [
+            "skopeo",
+            "copy",
+            "-q",
+            "--insecure-policy",
+            "--dest-tls-verify=false",
+            *options,
+            f"docker-archive:{path}:{recipe.names[0]}",
+            f"docker://{HOST}/{name}",
+        ],
         check=True,
     )
     path.unlink()
@@ -148,8 +157,6 @@ def test_platform_is_chosen_from_an_index(machine: Path, registry: str, store: I
         check=True,
         capture_output=True,
     ).stdout
-    import hashlib
-
     digest = hashlib.sha256(raw).hexdigest()
     index = {
         "schemaVersion": 2,
@@ -165,8 +172,17 @@ def test_platform_is_chosen_from_an_index(machine: Path, registry: str, store: I
     }
     body = json.dumps(index).encode()
     subprocess.run(
-        ["curl", "-fsS", "-X", "PUT", "-H", f"Content-Type: {index['mediaType']}", "--data-binary", "@-"]
-        + [f"http://{HOST}/v2/multi/manifests/latest"],
+        [
+            "curl",
+            "-fsS",
+            "-X",
+            "PUT",
+            "-H",
+            f"Content-Type: {index['mediaType']}",
+            "--data-binary",
+            "@-",
+            f"http://{HOST}/v2/multi/manifests/latest",
+        ],
         input=body,
         check=True,
         capture_output=True,
@@ -213,7 +229,7 @@ def test_abandoned_pull_ends_its_processes(machine: Path, registry: str, store: 
     asyncio.run(begin())
     for _ in range(100):
         names = subprocess.run(
-            ["ps", "-o", "args=", "--ppid", str(__import__("os").getpid())], capture_output=True, text=True
+            ["ps", "-o", "args=", "--ppid", str(os.getpid())], capture_output=True, text=True, check=False
         ).stdout
         if "skopeo" not in names:
             break

@@ -22,12 +22,12 @@ _BUFFER = 1 << 18
 
 
 def resolve(root: str, path: str) -> str:
-    """Where ``path`` of the root really is, symbolic links followed inside; it may not exist."""
+    """Where ``path`` of the root really is, symbolic links followed inside; "" when nothing is there."""
     with Confined(root) as inside:
         try:
             fd = inside.open(os.fsencode(path), os.O_PATH)
         except OSError:
-            return os.path.join(root, path.lstrip("/"))
+            return ""
         try:
             return os.readlink(by_fd(fd))
         finally:

@@ -121,7 +121,7 @@ class Layers:
             self._trash.discard(path)  # of a time when the record was not written any more
             os.rename(temporary, path)
             self._make_scaffold(path, below)
-            write_durably(path + ".json", msgspec.json.encode(record))
+            write_whole(path + ".json", msgspec.json.encode(record))
         return Layer(chain_id=record.chain_id, diff_id=record.diff_id, size=record.size, path=path)
 
     def _make_empty_scaffold(self) -> None:
@@ -206,6 +206,13 @@ def _adopt_implied(target: str, unpacked: Unpacked, below: Sequence[Layer]) -> N
             scaffold.imitate(here, original)
         elif not path:
             os.chmod(here, scaffold.ROOT_MODE)
+
+
+def write_whole(path: str, data: bytes) -> None:
+    """The file appears complete or not at all."""
+    with open(f"{path}.new", "wb") as file:
+        file.write(data)
+    os.rename(f"{path}.new", path)
 
 
 def write_durably(path: str, data: bytes) -> None:
