@@ -6,7 +6,7 @@ on it. Firewall elements stand at the outer ends: what publishes goes before its
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from fairlead.net.state import (
@@ -127,8 +127,3 @@ def _rank(fact: Fact) -> tuple[int, int, Slot]:
             return (3, 1 if fact.via is not None else 0, slot(fact))
         case Element():
             return (4, 0, slot(fact))
-
-
-def elements(steps: Iterable[Step]) -> tuple[Step, ...]:
-    """Those of the steps that are for the firewall."""
-    return tuple(step for step in steps if isinstance(step.fact, Element))

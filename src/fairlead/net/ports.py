@@ -50,10 +50,10 @@ def conflict(addresses: Collection[Ip], taken: Collection[Ip]) -> Ip | None:
 def parse_exposed(text: str) -> Iterator[ContainerPort]:
     """``80``, ``80/tcp``, ``8000-8010/udp`` as EXPOSE and --expose write them; raises InvalidArgument."""
     numbers, _, protocol = text.partition("/")
-    low, _, high = numbers.partition("-")
+    low, dash, high = numbers.partition("-")
     try:
         kind = Protocol(protocol.lower() or "tcp")
-        first, last = _port(low), _port(high or low)
+        first, last = _port(low), _port(high if dash else low)
     except ValueError as error:
         raise InvalidArgument(f'invalid port specification: "{text}"') from error
     if first > last:

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from fairlead.net import ruleset
+from fairlead.net.state import HOST, Add, Change, Element, Link, LinkKind, Remove
+
+PORT = Element(container="published4", key="tcp . 80", value="10.1.0.5 . 80")
+NEXT = Element(container="published4", key="tcp . 81", value="10.1.0.5 . 81")
+BRIDGE = Element(container="bridges", key='"br-1"')
+
+
+def test_every_set_a_rule_names_is_declared_and_used() -> None:
+    text = ruleset.static_ruleset()
+    for name in ruleset.CONTAINERS:
+        assert text.count(f"@{name}\n") + text.count(f"@{name} ") >= 1, name
+    named = {word.strip("@") for word in text.split() if word.startswith("@")}
+    assert named == set(ruleset.CONTAINERS)
+
+
+def test_load_replaces_the_whole_table_at_once() -> None:
+    text = ruleset.load([BRIDGE, PORT])
+    assert text.startswith("table inet fairlead {}\ndelete table inet fairlead\ntable inet fairlead {\n")
+    assert text.endswith(
+        'add element inet fairlead bridges { "br-1" }\n'
+        "add element inet fairlead published4 { tcp . 80 : 10.1.0.5 . 80 }\n"
+    )
+
+
+def test_a_transaction_has_one_command_for_each_set_and_verb_deletions_first() -> None:
+    moved = Element(container="published4", key="tcp . 82", value="10.1.0.6 . 82")
+    steps = [Add(PORT), Add(BRIDGE), Remove(moved), Add(NEXT)]
+    assert ruleset.transaction(steps) == (
+        "delete element inet fairlead published4 { tcp . 82 }\n"
+        'add element inet fairlead bridges { "br-1" }\n'
+        "add element inet fairlead published4 { tcp . 80 : 10.1.0.5 . 80, tcp . 81 : 10.1.0.5 . 81 }\n"
+    )
+
+
+def test_a_change_deletes_and_adds_in_one_transaction() -> None:
+    after = Element(container="published4", key="tcp . 80", value="10.1.0.6 . 80")
+    assert ruleset.transaction([Change(PORT, after)]) == (
+        "delete element inet fairlead published4 { tcp . 80 }\n"
+        "add element inet fairlead published4 { tcp . 80 : 10.1.0.6 . 80 }\n"
+    )
+
+
+def test_steps_about_other_things_are_not_nfts_business() -> None:
+    assert ruleset.transaction([Add(Link(ns=HOST, name="br-1", kind=LinkKind.BRIDGE))]) == ""
+
+
+def test_the_skeleton_has_no_elements() -> None:
+    listing = (
+        'table inet fairlead {\n\tset bridges {\n\t\ttype ifname\n\t\telements = { "br-1",\n\t\t\t     "br-2" }\n\t}\n'
+        "\tset internal {\n\t\ttype ifname\n\t}\n}\n"
+    )
+    assert ruleset.skeleton(listing) == (
+        "table inet fairlead {\n\tset bridges {\n\t\ttype ifname\n\t}\n\tset internal {\n\t\ttype ifname\n\t}\n}\n"
+    )
+
+
+def test_the_administrators_chain_comes_before_ours() -> None:
+    assert "hook forward priority filter - 10;" in ruleset.USER_RULESET
+    assert "hook forward priority filter;" in ruleset.static_ruleset()
