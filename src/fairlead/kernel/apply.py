@@ -62,6 +62,7 @@ class Kernel:
 
     def add_sandbox(self, container: ContainerId, ns: Namespace) -> None:
         self._sandboxes[container] = ns
+        self._nsids = {nsid: owner for nsid, owner in self._nsids.items() if owner}
 
     def drop_sandbox(self, container: ContainerId) -> None:
         """Its namespace is gone, or no longer our business; the namespace itself is not touched."""
@@ -185,10 +186,12 @@ class Kernel:
             return ""
         if nsid not in self._nsids:
             self._number_sandboxes()
-        return self._nsids.get(nsid, "")
+        # A stranger's number is remembered as such until another sandbox may be meant by it.
+        return self._nsids.setdefault(nsid, "")
 
     def _number_sandboxes(self) -> None:
-        owners = [owner for owner in self._sandboxes if owner not in self._nsids.values()]
+        numbered = set(self._nsids.values())
+        owners = [owner for owner in self._sandboxes if owner not in numbered]
         requests = [codec.get_nsid(self._sandboxes[owner].fd) for owner in owners]
         for owner, reply in zip(owners, self.host.netlink.exchange(requests), strict=True):
             if reply.body is not None and (number := codec.read_nsid(reply.body)) != codec.NO_NSID:
