@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Container, Iterator
-from random import Random
+from typing import Protocol as Shape
 
 from fairlead.errors import InvalidArgument
 from fairlead.model.address import Ip
 from fairlead.model.port import ContainerPort, PortRequest, Protocol
 
 _HIGHEST = 65535
+
+
+class Random(Shape):
+    """Where randomness comes from: ``random.Random`` has this shape."""
+
+    def randrange(self, stop: int, /) -> int: ...
 
 
 def candidates(
