@@ -21,6 +21,10 @@ class Arguments(NamedTuple):
     least: int
     most: int
 
+    @property
+    def is_exact(self) -> bool:
+        return self.least == self.most
+
 
 NONE = Arguments(0, 0)
 ANY = Arguments(0, _ANY)

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from fairlead.cli.command import ONE_OR_MORE, Command, Context
 from fairlead.cli.errors import CommandError
 from fairlead.cli.flags import Flag, Values, switch, text
 from fairlead.client import ApiError
+
+if TYPE_CHECKING:
+    from fairlead.cli.gotemplate.evaluator import Template
+
+_NO_TEMPLATE = 64
 
 Find = Callable[[Context, Values, str], object]
 
@@ -25,6 +31,8 @@ def template_flag() -> Flag:
 
 def inspect(context: Context, template: str, names: Sequence[str], find: Callable[[str], object]) -> int:
     """Prints everything that is found as ``--format`` asks, then says what is not; 1 when something is missing."""
+    if template:
+        compiled(template)
     found: list[object] = []
     problems: list[str] = []
     for name in names:
@@ -32,7 +40,11 @@ def inspect(context: Context, template: str, names: Sequence[str], find: Callabl
             found.append(find(name))
         except (ApiError, CommandError) as wrong:
             problems.append(str(wrong))
-    context.write(render(found, template))
+    try:
+        context.write(render(found, template))
+    except CommandError:
+        context.print("")
+        raise
     if problems:
         raise CommandError("\n".join(problems))
     return 0
@@ -42,15 +54,25 @@ def render(found: Sequence[object], template: str) -> str:
     """Indented JSON without a template; raises CommandError for one that does not fit."""
     if not template:
         return json.dumps(found, indent=4, ensure_ascii=False) + "\n"
+    from fairlead.cli.gotemplate import TemplateError  # noqa: PLC0415 - only with a template
+
+    parsed = compiled(template)
+    try:
+        if template == "json":
+            return parsed.render(found) + "\n"
+        return "".join(parsed.render(item) + "\n" for item in found) or "\n"
+    except TemplateError as wrong:
+        raise CommandError(f"template parsing error: {wrong}") from wrong
+
+
+def compiled(template: str) -> Template:
+    """Raises CommandError for what is no template, with the exit code that Docker has for it."""
     from fairlead.cli.gotemplate import Template, TemplateError  # noqa: PLC0415 - only with a template
 
     try:
-        if template == "json":
-            return Template("{{json .}}").render(found) + "\n"
-        parsed = Template(template)
-        return "".join(parsed.render(item) + "\n" for item in found)
+        return Template("{{json .}}" if template == "json" else template)
     except TemplateError as wrong:
-        raise CommandError(f"template parsing error: {wrong}") from wrong
+        raise CommandError(f"template parsing error: {wrong}", _NO_TEMPLATE) from wrong
 
 
 def _container(context: Context, values: Values, name: str) -> object:
@@ -84,8 +106,6 @@ _KINDS: dict[str, Find] = {
 def _any(context: Context, values: Values, name: str) -> object:
     """The first kind that has something of that name."""
     wanted = values.text("type")
-    if wanted and wanted not in _KINDS:
-        raise CommandError(f'unknown type: "{wanted}": must be one of "container", "image", "network", "volume"')
     if wanted:
         return _KINDS[wanted](context, values, name)
     for find in _KINDS.values():
@@ -94,7 +114,14 @@ def _any(context: Context, values: Values, name: str) -> object:
         except ApiError as wrong:
             if wrong.status != 404:
                 raise
-    raise CommandError(f"error: no such object: {name}")
+    raise CommandError(f"Error: No such object: {name}")
+
+
+def _run_any(context: Context, values: Values, names: list[str]) -> int:
+    wanted = values.text("type")
+    if wanted and wanted not in _KINDS:
+        raise CommandError(f'unknown type: "{wanted}": must be one of "container", "image", "network", "volume"')
+    return inspect(context, values.text("format"), names, lambda name: _any(context, values, name))
 
 
 def _command(find: Find) -> Callable[[Context, Values, list[str]], int]:
@@ -134,7 +161,7 @@ VOLUME = Command(
 )
 ANY = Command(
     "[OPTIONS] NAME|ID [NAME|ID...]",
-    _command(_any),
+    _run_any,
     (
         template_flag(),
         switch("size", "Display total file sizes if the type is container", "s"),

@@ -120,21 +120,22 @@ def _cell(listing: Listing, name: str, item: object) -> str:
 
 
 def _templated(listing: Listing, items: Iterable[object], source: str) -> str:
-    from fairlead.cli.gotemplate import TemplateError  # noqa: PLC0415 - only with a template
+    from fairlead.cli.gotemplate import Template, TemplateError  # noqa: PLC0415 - only with a template
 
+    is_table = source.startswith("table")
     try:
-        return _render(listing, items, source)
+        template = Template("{{json .}}" if source == "json" else source.removeprefix("table").strip(" "))
     except TemplateError as wrong:
-        raise CommandError(f"template parsing error: {wrong}") from wrong
+        raise CommandError(f"failed to parse template: {wrong}") from wrong
+    try:
+        return _render(listing, items, template, is_table=is_table)
+    except TemplateError as wrong:
+        raise CommandError(f"failed to execute template: {wrong}") from wrong
 
 
-def _render(listing: Listing, items: Iterable[object], source: str) -> str:
-    from fairlead.cli.gotemplate import Template  # noqa: PLC0415 - only with a template
-
-    if not source.startswith("table"):
-        template = Template("{{json .}}" if source == "json" else source)
+def _render(listing: Listing, items: Iterable[object], template: Template, *, is_table: bool) -> str:
+    if not is_table:
         return "".join(template.render(Row(listing, item)) + "\n" for item in items)
-    template = Template(source.removeprefix("table").strip(" "))
     lines = [_header(template, listing), *(template.render(Row(listing, item)) for item in items)]
     return aligned("\n".join(lines).split("\n"))
 

@@ -93,7 +93,9 @@ def _call(entry: Entry, context: Context, words: Sequence[str]) -> int:
     except BadFlag as wrong:
         return _complain(_with_usage(context, command, str(wrong)), _FLAG_ERROR)
     except BadArguments as wrong:
-        return _complain(_with_usage(context, command, f"fairlead: {wrong}"))
+        return _complain(
+            _with_usage(context, command, f"fairlead: {wrong}", "Run" if command.arguments.is_exact else "See")
+        )
     except CommandError as wrong:
         return _complain(str(wrong), wrong.code)
     except ClientError as wrong:
@@ -106,11 +108,11 @@ def _sentence(context: Context, command: Command, message: str) -> str:
     return f"fairlead: {message}\n\nRun '{context.path} --help' for more information"
 
 
-def _with_usage(context: Context, command: Command, message: str) -> str:
+def _with_usage(context: Context, command: Command, message: str, verb: str = "Run") -> str:
     from fairlead.cli.help import usage_line  # noqa: PLC0415 - only after a mistake
 
     usage = usage_line(context.path, command)
-    return f"{message}\n\n{usage}\n\nRun '{context.path} --help' for more information"
+    return f"{message}\n\n{usage}\n\n{verb} '{context.path} --help' for more information"
 
 
 def _complain(message: str, code: int = 1) -> int:

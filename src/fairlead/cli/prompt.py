@@ -12,10 +12,7 @@ def confirmed(warning: str) -> bool:
     sys.stdout.write(f"{warning}\nAre you sure you want to continue? [y/N] ")
     sys.stdout.flush()
     answer = sys.stdin.readline().strip().lower()
-    if answer in {"y", "yes"}:
-        return True
-    sys.stdout.write("" if sys.stdin.isatty() else "\n")
-    return False
+    return answer in {"y", "yes"}
 
 
 def must_confirm(warning: str, *, forced: bool) -> None:

@@ -37,10 +37,10 @@ def _join(address: str, port: str) -> str:
 def _one(ports: dict[str, Any], container: str, asked: str) -> list[str]:
     number, _, protocol = asked.partition("/")
     if not number.isdecimal() or int(number) > 65535:
-        raise CommandError(f"invalid port '{number}': invalid syntax")
+        raise CommandError(f'Error: invalid port ({number}): strconv.ParseUint: parsing "{number}": invalid syntax')
     bindings = ports.get(f"{number}/{protocol or 'tcp'}")
     if not bindings:
-        raise CommandError(f"no public port '{asked}' published for {container}")
+        raise CommandError(f"Error: No public port '{asked}' published for {container}")
     return _where(bindings)
 
 

@@ -133,7 +133,11 @@ def listing(*, short: bool, sizes: bool) -> Listing:
 
 def _run(context: Context, values: Values, _arguments: list[str]) -> None:
     template = values.text("format")
-    sizes = values.switch("size") or ".Size" in template
+    quiet = values.switch("quiet")
+    if quiet and template not in {"", "table"}:
+        context.warn("WARNING: Ignoring custom format, because both --format and --quiet are set.")
+        template = ""
+    sizes = values.switch("size") or ".Size" in template or "json" in template
     last = 1 if values.switch("latest") and not values.changed("last") else values.number("last")
     query = {
         "all": values.switch("all") or None,
@@ -143,8 +147,8 @@ def _run(context: Context, values: Values, _arguments: list[str]) -> None:
     }
     found = context.client.get("/containers/json", query)
     assert isinstance(found, list)
-    shape = listing(short=not values.switch("no-trunc"), sizes=sizes)
-    write(context, shape, found, template, quiet=values.switch("quiet"))
+    shape = listing(short=not values.switch("no-trunc"), sizes=values.switch("size"))
+    write(context, shape, found, template, quiet=quiet)
 
 
 PS = Command(

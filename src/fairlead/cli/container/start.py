@@ -32,7 +32,7 @@ def _start_all(context: Context, names: list[str]) -> int:
         else:
             context.print(name)
     if failed:
-        raise CommandError(f"failed to start containers: {', '.join(failed)}")
+        raise CommandError(f"Error: failed to start containers: {', '.join(failed)}")
     return 0
 
 
@@ -54,7 +54,9 @@ def _start_attached(context: Context, values: Values, name: str) -> int:
             return attached_start(context, found["Id"], wiring, auto_remove=remove)
         except ApiError as wrong:
             code = exit_code(wrong.message)
-            raise CommandError(f"{wrong}\nfailed to start containers: {name}", 1 if code == 125 else code) from wrong
+            raise CommandError(
+                f"{wrong}\nError: failed to start containers: {name}", 1 if code == 125 else code
+            ) from wrong
 
 
 START = Command(

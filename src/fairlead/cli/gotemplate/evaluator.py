@@ -135,6 +135,8 @@ class _Run:
             case nodes.Field() | nodes.Variable() | nodes.Chain():
                 arguments = [self._operand(argument, dot) for argument in rest]
                 return self._access(first, dot, [*arguments, *([] if last is _NOTHING else [last])])
+            case nodes.Nil():
+                raise self._fail(first, "nil is not a command")
             case _:
                 if rest or last is not _NOTHING:
                     raise self._fail(first, f"can't give argument to non-function {nodes.show(first)}")
@@ -208,8 +210,6 @@ class _Run:
         line = before.count("\n") + 1
         column = len(before.rpartition("\n")[2].encode())
         shown = nodes.show(where)
-        if len(shown) > 20:
-            shown = shown[:20] + "..."
         return TemplateError(f'template: :{line}:{column}: executing "" at <{shown}>: {message}')
 
 

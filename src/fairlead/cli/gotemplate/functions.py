@@ -21,8 +21,11 @@ class WrongCount(CallError):
 
 
 def to_json(value: object) -> str:
-    """Docker's ``json``: compact, nothing escaped for HTML."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, default=_plain)
+    """Docker's ``json``: compact, and only in rows of a list are the characters of HTML escaped."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, default=_plain)
+    if isinstance(value, Record):
+        return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+    return text
 
 
 def _plain(value: object) -> object:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from fairlead.cli.gotemplate.quoting import quote
 from fairlead.cli.gotemplate.values import Record, go_type, is_list, show, show_map
 
-_DIRECTIVE = re.compile(r"%([-+# 0]*)(\*|\d+)?(?:\.(\*|\d+)?)?(.)?", re.DOTALL)
+_DIRECTIVE = re.compile(r"%([-+# 0]*)(\*|\d+)?(?:\.(\*|\d+)?)?(?:\[(\d+)\])?(.)?", re.DOTALL)
 _HAS_PRECISION = re.compile(r"%[-+# 0]*(?:\*|\d+)?\.")
 _BASES = {"d": "d", "x": "x", "X": "X", "o": "o", "b": "b", "O": "o"}
 _FLOATS = frozenset("feEgGF")
@@ -31,17 +31,19 @@ class _Printer:
     def __init__(self, arguments: Sequence[object]) -> None:
         self._arguments = list(arguments)
         self._used = 0
+        self._reordered = False
 
     def run(self, template: str) -> str:
         text = _DIRECTIVE.sub(self._directive, template)
         extra = self._arguments[self._used :]
-        if not extra:
+        # Go does not complain about what is left over once arguments were chosen by number.
+        if not extra or self._reordered:
             return text
         listed = ", ".join(f"{go_type(value)}={show(value)}" if value is not None else "<nil>" for value in extra)
         return f"{text}%!(EXTRA {listed})"
 
     def _directive(self, match: re.Match[str]) -> str:
-        flags, width, precision, verb = match.groups()
+        flags, width, precision, index, verb = match.groups()
         wide = self._number(width)
         exact = self._number(precision)
         if exact is None and _HAS_PRECISION.match(match.group()):
@@ -52,8 +54,10 @@ class _Printer:
             return "%!(NOVERB)"
         if verb == "%":
             return "%"
-        if self._used >= len(self._arguments):
-            return f"%!{verb}(MISSING)"
+        if index is not None:
+            self._used, self._reordered = int(index) - 1, True
+        if not 0 <= self._used < len(self._arguments):
+            return f"%!{verb}({'BADINDEX' if index is not None else 'MISSING'})"
         value = self._arguments[self._used]
         self._used += 1
         return render(_Spec(flags, wide, exact, verb), value)

@@ -53,7 +53,7 @@ def listing(*, short: bool, digests: bool) -> Listing:
         "Containers": Column("CONTAINERS", lambda item: _count(item.get("Containers"))),
         "SharedSize": Column("SHARED SIZE", lambda item: _bytes(item.get("SharedSize"))),
         "UniqueSize": Column("UNIQUE SIZE", _unique),
-        "VirtualSize": Column("SIZE", lambda item: human_size(item.get("Size") or 0, 3)),
+        "VirtualSize": Column("SIZE", lambda item: human_size(item.get("Size") or 0)),
     }
     table = ["Repository", "Tag", *(["Digest"] if digests else []), "ID", "CreatedSince", "Size"]
     return Listing("formatter.imageContext", columns, table, "ID")

@@ -33,7 +33,10 @@ def _remove(context: Context, values: Values, names: list[str]) -> int:
 
 def _tag(context: Context, _values: Values, arguments: list[str]) -> None:
     source, target = arguments
-    named = reference.parse(target)
+    try:
+        named = reference.parse(target)
+    except CommandError as wrong:
+        raise CommandError(f'Error parsing reference: "{target}" is not a valid repository/tag: {wrong}') from wrong
     if named.digest:
         raise CommandError("refusing to create a tag with a digest reference")
     context.client.post(f"/images/{source}/tag", {"repo": named.name, "tag": named.tag or "latest"})

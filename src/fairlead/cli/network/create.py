@@ -42,9 +42,10 @@ def _put(
 ) -> None:
     config = _config_of(configs, address, what, text_form)
     if field in config:
-        kind = "ranges" if what == "range" else "gateways"
+        kind, where = ("ranges", "on") if what == "range" else ("gateways", "for")
         raise CommandError(
-            f"cannot configure multiple {kind} ({text_form}, {config[field]}) on the same subnet ({config['Subnet']})",
+            f"cannot configure multiple {kind} ({text_form}, {config[field]}) "
+            f"{where} the same subnet ({config['Subnet']})",
         )
     config[field] = text_form
 

@@ -10,7 +10,7 @@ from fairlead.cli.command import NONE, Command, Context
 from fairlead.cli.errors import CommandError
 from fairlead.cli.filters import encode, filter_flag
 from fairlead.cli.flags import Values, text
-from fairlead.cli.inspect import template_flag
+from fairlead.cli.inspect import compiled, template_flag
 from fairlead.cli.listing import unescape
 from fairlead.cli.times import api_time
 
@@ -58,12 +58,9 @@ def _renderer(template: str) -> Any:
     """How one event becomes a line; raises CommandError for a template that is none."""
     if not template:
         return line
-    from fairlead.cli.gotemplate import Template, TemplateError  # noqa: PLC0415 - only with a template
+    from fairlead.cli.gotemplate import TemplateError  # noqa: PLC0415 - only with a template
 
-    try:
-        parsed = Template("{{json .}}" if template == "json" else template)
-    except TemplateError as wrong:
-        raise CommandError(f"Error parsing format: {wrong}", 64) from wrong
+    parsed = compiled(template)
 
     def render(event: Mapping[str, Any]) -> str:
         try:
