@@ -21,15 +21,15 @@ class Answer(NamedTuple):
     additional: tuple[bytes, ...] = ()
 
 
-class NoData(NamedTuple):
+class NoData:
     """The name is known here, but has nothing of this type: never NXDOMAIN, never asked elsewhere."""
 
 
-class NxDomain(NamedTuple):
+class NxDomain:
     """The name is for us to know, and does not exist."""
 
 
-class Elsewhere(NamedTuple):
+class Elsewhere:
     """Not for us: upstream servers know."""
 
 
