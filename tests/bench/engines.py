@@ -16,6 +16,16 @@ from harness.engine import Engine, wait_until
 from harness.machine import Machine
 
 
+def children(parent: int) -> list[int]:
+    found = []
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            with contextlib.suppress(OSError, IndexError):
+                if int(Path(f"/proc/{entry}/stat").read_text().rpartition(")")[2].split()[1]) == parent:
+                    found.append(int(entry))
+    return found
+
+
 class Peer(Engine):
     """What the jobs need of an engine: its clients come from the harness, its processes are named here."""
 
@@ -43,7 +53,9 @@ class Peer(Engine):
         return total / 1024
 
     def own_processes(self) -> list[int]:
-        return [pid for pid, line in self.command_lines() if any(word in line for word in self.daemons)]
+        """The engine's own, and what these started (a proxy per port names no path of ours)."""
+        own = [pid for pid, line in self.command_lines() if any(word in line for word in self.daemons)]
+        return own + [pid for pid in children(self.pid) if pid not in own]
 
     def monitors(self) -> list[int]:
         return [pid for pid, line in self.command_lines() if self.monitor in line.split(" ")[0]]
