@@ -12,14 +12,13 @@ import resource
 import signal
 import socket
 import ssl
-import subprocess
 import sys
 from collections.abc import AsyncIterator
 
 from aiohttp import web
 
 from fairlead.api.app import build_runner
-from fairlead.dns.control import Resolver
+from fairlead.dns.control import Resolver, spawner
 from fairlead.engine import startup
 from fairlead.engine.core import Engine
 from fairlead.errors import EngineError
@@ -112,7 +111,9 @@ async def _engine(settings: Settings, tasks: asyncio.TaskGroup) -> AsyncIterator
     """The engine with everything it stands on, taken down in the reverse order."""
     async with contextlib.AsyncExitStack() as undo:
         resolver_path = os.path.join(settings.exec_root, "resolver.sock")
-        resolver = await Resolver.connect(resolver_path, lambda: _spawn_resolver(settings, resolver_path), tasks)
+        resolver = await Resolver.connect(
+            resolver_path, spawner(resolver_path, log_file=os.path.join(settings.exec_root, "resolver.log")), tasks
+        )
         undo.push_async_callback(resolver.close)
         store = Store(os.path.join(settings.data_root, "fairlead.db"))
         undo.callback(store.close)
@@ -142,20 +143,6 @@ async def _engine(settings: Settings, tasks: asyncio.TaskGroup) -> AsyncIterator
         if not any(container.state.running for container in store.containers):
             await resolver.shut_down()
         engine.stop_tasks()
-
-
-def _spawn_resolver(settings: Settings, path: str) -> None:
-    """In a session of its own: it outlives this daemon."""
-    log_path = os.path.join(settings.exec_root, "resolver.log")
-    with open(log_path, "ab") as output:
-        subprocess.Popen(
-            [sys.executable, "-m", "fairlead.dns", "--socket", path],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-            cwd="/",
-        )
 
 
 async def _listen(runner: web.BaseRunner, settings: Settings, host: str) -> str:

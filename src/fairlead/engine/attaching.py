@@ -17,7 +17,7 @@ from fairlead.model.container import Container
 from fairlead.model.requests import AttachSpec
 from fairlead.model.views import Detached
 from fairlead.runtime.logs import read_logs
-from fairlead.runtime import detach
+from fairlead.runtime.detach import DetachMatcher, parse_detach_keys
 from fairlead.runtime.streams import Console
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Session:
         self._replay = replay
         self._on_detach, self._finished = on_detach, finished
         self._streams: asyncio.Future[Streams | None] = asyncio.get_running_loop().create_future()
-        self._matcher = detach.DetachKeys(detach.parse(spec.detach_keys))
+        self._matcher = DetachMatcher(parse_detach_keys(spec.detach_keys))
 
     def connect(self, streams: Streams | None) -> None:
         """The other end is there now; None: there will be none."""

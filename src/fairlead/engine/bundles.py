@@ -69,7 +69,7 @@ class Bundles:
     def _namespaces(self, container: Container) -> Namespaces:
         host = container.host
         return Namespaces(
-            network=None if network_mode(container) == "host" else container.sandbox_key,
+            network=self._engine.sandboxes.joinable_path(container),
             pid=self._joined(host.pid_mode, "pid"),
             ipc=self._joined(host.ipc_mode, "ipc"),
             uts=None if host.uts_mode == "host" else "",

@@ -23,7 +23,8 @@ from fairlead.model.container import Container, ContainerSpec
 from fairlead.model.requests import AttachSpec, Filters, LogSpec, UpdateSpec, WaitCondition
 from fairlead.model.views import Change, Inspected, Listed, PathStat, Pruned, StatsSample, Top
 from fairlead.model.volume import Volume
-from fairlead.runtime.logs import LogLine, read_logs
+from fairlead.runtime.loglines import LogLine
+from fairlead.runtime.logs import read_logs
 
 if TYPE_CHECKING:
     from fairlead.engine.core import Engine

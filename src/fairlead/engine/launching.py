@@ -21,6 +21,7 @@ from fairlead.runtime import bundle
 from fairlead.runtime.conmon import Launch, Launched, LaunchExec, LogTarget, Monitor, RunningExec, RuntimeProgram
 from fairlead.runtime.crun import OciRuntime
 from fairlead.runtime.exits import forget_exit, read_exit
+from fairlead.runtime.logrotation import LogPolicy, LogRotation, parse_policy
 from fairlead.runtime.streams import Console
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Launching:
         self._exec_root = engine.settings.exec_root
         self._bundles = Bundles(engine)
         self._monitor = Monitor(spawn=engine.launchpad.spawn, tmp_dir=self._exec_root)
+        self._rotation = LogRotation()
         self._programs: dict[str, str] = {}
         self._consoles: dict[ContainerId, Console] = {}
         self.exit_dir = os.path.join(self._exec_root, "exits")
@@ -100,25 +102,34 @@ class Launching:
             file.write(bundle.render(spec))
         forget_exit(self.exit_dir, container.id)
         self._consoles.pop(container.id, None)
+        self.watch_log(container)
         return await self._monitor.launch(self._launch(container))
 
     def _launch(self, container: Container) -> Launch:
         config = container.config
+        policy = self._log_policy(container)
         return Launch(
             id=container.id,
             name=container.name,
             bundle=self._bundle(container),
             runtime=self._program(container),
             exit_dir=self.exit_dir,
-            log=LogTarget(
-                path=container.log_path, max_size=_size((container.host.log_config.config or {}).get("max-size", ""))
-            ),
+            log=LogTarget(path=container.log_path, max_size=policy.max_size),
             terminal=config.tty,
             stdin=config.open_stdin,
             leave_stdin_open=config.open_stdin and not config.stdin_once,
             # In the mount namespace that conmon and the container share with nobody: gone when they are.
             prepare=lambda: self.mount_root(container, self._rootfs(container)),
         )
+
+    @staticmethod
+    def _log_policy(container: Container) -> LogPolicy:
+        return parse_policy(container.log_driver, container.host.log_config.config or {})
+
+    def watch_log(self, container: Container) -> None:
+        """Keep the log files that conmon replaces, as many as were asked for."""
+        if container.log_path:
+            self._rotation.add(container.log_path, self._log_policy(container).max_file)
 
     async def _prepare_mounts(self, container: Container) -> None:
         for source in _missing_bind_sources(container):
@@ -147,6 +158,7 @@ class Launching:
             self._engine.cgroups.remove(container.cgroup)
         self._engine.volumes.leave([point.name for point in container.mounts if point.type == "volume"], container.id)
         forget_exit(self.exit_dir, container.id)
+        self._rotation.discard(container.log_path)
         if (console := self._consoles.pop(container.id, None)) is not None:
             console.close()
         shutil.rmtree(self._bundle(container), ignore_errors=True)
@@ -233,13 +245,3 @@ class Launching:
 def _missing_bind_sources(container: Container) -> list[str]:
     """-v makes a missing host directory, as Docker does; --mount was refused at create."""
     return [p.source for p in container.mounts if p.type == "bind" and not os.path.lexists(p.source)]
-
-
-_UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
-
-
-def _size(text: str) -> int:
-    """``10m`` in bytes; 0 for no limit."""
-    number = text.rstrip("bBkKmMgG")
-    unit = text[len(number) :].lower().removesuffix("b") if text else ""
-    return int(float(number) * _UNITS.get(unit, 1)) if number else 0

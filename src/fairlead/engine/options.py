@@ -13,6 +13,7 @@ from fairlead.errors import Conflict, InvalidArgument, NotFound
 from fairlead.kernel.cgroups import Layout
 from fairlead.model.container import ContainerSpec, HostConfig, LogConfig
 from fairlead.model.image import Image
+from fairlead.runtime.logrotation import parse_policy
 
 if TYPE_CHECKING:
     from fairlead.engine.core import Engine
@@ -52,6 +53,7 @@ def normalise(engine: Engine, spec: ContainerSpec) -> tuple[ContainerSpec, list[
     log = host.log_config
     if not log.type:
         log = LogConfig(type=settings.log_driver, config=log.config or settings.log_options or None)
+    parse_policy(log.type, log.config or {})
     host = msgspec.structs.replace(
         host,
         log_config=msgspec.structs.replace(log, config=dict(log.config or {})),

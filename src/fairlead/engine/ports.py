@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING
 
-from fairlead.dns.control import HeldPort
+from fairlead.dns.view import HeldPort
 from fairlead.errors import EngineError
 from fairlead.ids import ContainerId
 from fairlead.kernel import ports as kernel_ports

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fairlead import ids
-from fairlead.dns.control import EndpointNames, HeldPort, View
+from fairlead.dns.view import Adopted, EndpointNames, View
 from fairlead.engine import files
 from fairlead.engine.endpoints import Decider
 from fairlead.engine.ports import Claims
@@ -77,6 +77,18 @@ class Sandboxes:
 
     def is_open(self, container: ContainerId) -> bool:
         return container in self._open
+
+    def joinable_path(self, container: Container) -> str | None:
+        """The network namespace for the runtime to join, None for the host's.
+
+        Not the pin: where processes are launched no pins are mounted, or each would keep its neighbours' alive.
+        """
+        if (other := joined(container)) is not None:
+            return self.joinable_path(self._engine.index.find(other))
+        sandbox = self._open.get(container.id)
+        if network_mode(container) == "host" or sandbox is None:
+            return None
+        return f"/proc/{os.getpid()}/fd/{sandbox.ns.fd}"
 
     # -- start ------------------------------------------------------------------------------------------------------
 
@@ -146,10 +158,7 @@ class Sandboxes:
         if not has_own_sandbox(container):
             return
         self._engine.kernel.apply(plan(frozenset(), self.facts(container.endpoints)))
-        sandbox = self._open[container.id]
-        await self._engine.resolver.add_sandbox(
-            container.id, sandbox.udp, sandbox.tcp, sandbox.ns.fd, self.view(container)
-        )
+        await self._hand_sandbox_over(container)
         for endpoint in container.endpoints:
             await self._announce(endpoint)
         await self.claims.hand_over(container)
@@ -158,15 +167,8 @@ class Sandboxes:
         await self._refresh_links(container)
 
     async def _announce(self, endpoint: Endpoint) -> None:
-        if not endpoint.names:
-            return
-        names = EndpointNames(
-            id=endpoint.id,
-            container=endpoint.container,
-            names=endpoint.names,
-            addresses=tuple(str(interface.ip) for interface in endpoint.addresses),
-        )
-        await self._engine.resolver.set_endpoint(endpoint.network, names)
+        if endpoint.names:
+            await self._engine.resolver.set_endpoint(endpoint.network, _names(endpoint))
 
     def _tell(self, action: str, endpoint: Endpoint, container: Container) -> None:
         network = self._engine.networks.get(endpoint.network)
@@ -321,6 +323,32 @@ class Sandboxes:
         self._engine.kernel.add_sandbox(container.id, ns)
         return sockets is None
 
+    async def reconcile_resolver(self, held: Adopted, known: set[ContainerId]) -> None:
+        """The resolver process holds what the records want, and nothing else."""
+        resolver, store = self._engine.resolver, self._engine.store
+        for network in store.networks:
+            if network.driver not in ("host", "null"):
+                endpoints = self._engine.index.endpoints(network.id).values()
+                await resolver.set_network(network.id, network.name, [_names(e) for e in endpoints if e.names])
+        for stale in set(held.sandboxes) - known:
+            await resolver.remove_sandbox(stale)
+        for owner in set(held.ports) - known:
+            await resolver.release_ports(owner)
+        for identifier in known & self._open.keys():
+            container = self._engine.index.find(identifier)
+            if identifier in held.sandboxes:
+                await resolver.set_view(identifier, self.view(container))
+            else:
+                await self._hand_sandbox_over(container)
+            if identifier not in held.ports and any(e.published for e in container.endpoints):
+                await self.claims.bind_again(container)
+
+    async def _hand_sandbox_over(self, container: Container) -> None:
+        sandbox = self._open[container.id]
+        await self._engine.resolver.add_sandbox(
+            container.id, sandbox.udp, sandbox.tcp, sandbox.ns.fd, self.view(container)
+        )
+
     def _find_namespace(self, container: Container) -> netns.Namespace:
         """By its pin; where a stranger took that away, by the container's process, and pinned again."""
         pin = netns.read_pin(self._engine.settings.exec_root, container.id)
@@ -419,3 +447,12 @@ class Sandboxes:
         self._engine.kernel.apply(plan(self.facts(container.endpoints), self.facts(endpoints)))
         for endpoint in endpoints:
             await self._announce(endpoint)
+
+
+def _names(endpoint: Endpoint) -> EndpointNames:
+    return EndpointNames(
+        id=endpoint.id,
+        container=endpoint.container,
+        names=endpoint.names,
+        addresses=tuple(str(interface.ip) for interface in endpoint.addresses),
+    )

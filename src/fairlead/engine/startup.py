@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fairlead import ids
+from fairlead.dns.view import Adopted
 from fairlead.engine.restarts import wants_start_with_daemon
 from fairlead.errors import EngineError, Forbidden
 from fairlead.ids import NetworkId
@@ -34,7 +35,7 @@ async def start(engine: Engine) -> None:
     held = await engine.resolver.adopt()
     known = set()
     for container in engine.store.containers:
-        if await _take_over(engine, container):
+        if await _take_over(engine, container, held):
             known.add(container.id)
     await engine.sandboxes.reconcile_resolver(held, known)
     engine.sandboxes.sweep_pins(known)
@@ -72,7 +73,7 @@ def bridge_spec(settings: Settings) -> NetworkSpec:
     return NetworkSpec(name="bridge", options=options, ipam=ipam)
 
 
-async def _take_over(engine: Engine, container: Container) -> bool:
+async def _take_over(engine: Engine, container: Container, held: Adopted) -> bool:
     """True when it runs and is ours again."""
     if container.state.status == "restarting":
         engine.index.save(replace(container, state=replace(container.state, status="exited")))
@@ -84,7 +85,7 @@ async def _take_over(engine: Engine, container: Container) -> bool:
     code = engine.launching.exit_code(container)
     if code is None and engine.launching.is_alive(container):
         try:
-            await engine.sandboxes.take_over(container)
+            engine.sandboxes.take_over(container, held.sandboxes.get(container.id))
         except EngineError as error:
             log.warning("cannot take over the sandbox of %s: %s", container.name, error)
         engine.lifecycle.expect_exit(container)
