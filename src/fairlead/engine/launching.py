@@ -154,14 +154,18 @@ class Launching:
         else:
             runtime.discard(container.id)
         if container.cgroup:
-            self._engine.cgroups.kill(container.cgroup)
-            self._engine.cgroups.remove(container.cgroup)
+            await self._engine.in_thread(self._drop_cgroup, container.cgroup)
         self._engine.volumes.leave([point.name for point in container.mounts if point.type == "volume"], container.id)
         forget_exit(self.exit_dir, container.id)
         self._rotation.discard(container.log_path)
         if (console := self._consoles.pop(container.id, None)) is not None:
             console.close()
         shutil.rmtree(self._bundle(container), ignore_errors=True)
+
+    def _drop_cgroup(self, path: str) -> None:
+        """In a thread: a process that is dying keeps its cgroup for some milliseconds."""
+        self._engine.cgroups.kill(path)
+        self._engine.cgroups.remove(path)
 
     def was_oom_killed(self, container: Container) -> bool:
         """conmon leaves a file named oom in the bundle when the kernel killed for want of memory."""
