@@ -153,9 +153,10 @@ class Containers:
                 )
             if container.state.running:
                 container = await self._engine.lifecycle.destroy(container)
-            await self._forget(container, volumes)
+            await self.forget(container, volumes)
 
-    async def _forget(self, container: Container, volumes: bool) -> None:
+    async def forget(self, container: Container, volumes: bool) -> None:
+        """Record, files and, if asked, anonymous volumes of what does not run; its lock is held."""
         directory = os.path.dirname(container.hosts_path)
         self._engine.index.delete(container)
         self.rootfs(container).remove()

@@ -102,7 +102,7 @@ class Lifecycle:
         return container
 
     async def _take_back(self, container: Container, reason: BaseException) -> None:
-        """After a failed start: as before, but for the error and exit code in the record."""
+        """After a failed start: as before, but for the error and exit code in the record; with --rm nothing is left."""
         code = reason.exit_code if isinstance(reason, RuntimeFailure) else 128
         current = self._engine.store.containers.get(container.id) or container
         with contextlib.suppress(EngineError, OSError):
@@ -113,8 +113,10 @@ class Lifecycle:
             container.state, status="created" if not container.state.finished else "exited", pid=0, conmon=0
         )
         state = replace(state, exit_code=code, error=str(reason))
-        self._engine.index.save(replace(current, state=state, endpoints=(), sandbox_key=""))
+        failed = self._engine.index.save(replace(current, state=state, endpoints=(), sandbox_key=""))
         self._engine.containers.end_attachments(container.id)
+        if failed.host.auto_remove:
+            await self._engine.containers.forget(failed, volumes=True)
 
     # -- ending -----------------------------------------------------------------------------------------------------
 
