@@ -7,12 +7,14 @@ import base64
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from fairlead.ids import ContainerId, new_id
 from fairlead.kernel import syscalls
@@ -22,11 +24,14 @@ from fairlead.runtime.bundle import BundleSpec, Confinement, MountFacts, Namespa
 from fairlead.runtime.conmon import Launch, Launched, LogTarget, Monitor, RuntimeProgram
 from fairlead.runtime.crun import OciRuntime
 from fairlead.runtime.devices import every_device, look_up
-from fairlead.runtime.exits import read_exit
+from fairlead.runtime.exits import ExitWatch
 from fairlead.runtime.seccomp_filter import compile_filter
 from fairlead.runtime.streams import Console
 from fairlead.runtime.users import read_accounts, resolve
 
+CGROUPS = Path("/sys/fs/cgroup")
+PARENT = "fairlead-test"
+AVAILABLE = capabilities.read_available()
 UNIFIED = "/sys/fs/cgroup/unified"
 PROGRAMS = {"crun": "/usr/bin/crun", "runc": "/usr/sbin/runc"}
 
@@ -81,6 +86,24 @@ def make_root(folder: Path) -> Path:
     return folder
 
 
+@contextmanager
+def make_place(folder: Path, runtime: str) -> Iterator[Place]:
+    """A place for containers, and nothing of it left afterwards."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    if not os.path.exists(PROGRAMS[runtime]):
+        pytest.skip(f"needs {runtime}")
+    make_root(folder / "rootfs")
+    spawn = LaunchPlace()
+    try:
+        yield Place(root=folder, runtime=runtime, spawn=spawn)
+    finally:
+        spawn.close()
+        for hierarchy in (CGROUPS, *CGROUPS.iterdir()):
+            with suppress(OSError):
+                (hierarchy / PARENT).rmdir()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Place:
     """Where a test's containers live."""
@@ -116,6 +139,7 @@ class Box:
         config: dict[str, Any] | None = None,
         host: dict[str, Any] | None = None,
         mounts: tuple[MountPoint, ...] = (),
+        mount_facts: MountFacts | None = None,
         **fields: Any,
     ) -> None:
         self.place = place
@@ -129,6 +153,7 @@ class Box:
             name="box",
             created=0,
             image="",
+            runtime=place.runtime,
             path=command[0],
             args=tuple(command[1:]),
             mounts=mounts,
@@ -137,6 +162,7 @@ class Box:
             ),
         )
         self.fields = fields
+        self.mount_facts = mount_facts
         self.monitor = Monitor(spawn=place.spawn.spawn)
         self.oci = OciRuntime(place.program, place.spawn.spawn)
         self.console = Console(str(self.bundle), closes_with_client=self.container.config.stdin_once)
@@ -146,23 +172,23 @@ class Box:
         host = self.container.host
         options = security.parse(host.security_opt or ())
         granted = capabilities.choose(
-            add=host.cap_add or (), drop=host.cap_drop or (), privileged=host.privileged, last=40
+            add=host.cap_add or (), drop=host.cap_drop or (), privileged=host.privileged, available=AVAILABLE
         )
         profile = seccomp.choose(
             options.seccomp, privileged=host.privileged, capabilities=granted, platform=seccomp.Platform()
         )
         compiled = ""
-        if self.place.runtime == "crun" and profile is not None and not options.seccomp:
-            profile, compiled = None, self.place.seccomp_filter(granted)
+        if profile is not None and not options.seccomp:
+            compiled = self.place.seccomp_filter(granted)
         rootfs = str(self.place.root / "rootfs")
         spec = BundleSpec(
             container=self.container,
             rootfs=rootfs,
-            cgroup=f"/fairlead-test/{self.id}",
+            cgroup=f"/{PARENT}/{self.id}",
             identity=resolve(self.container.config.user, host.group_add or (), read_accounts((rootfs,))),
             namespaces=Namespaces(cgroup=None),
-            confinement=Confinement(seccomp=profile, seccomp_filter=compiled, last_capability=40),
-            mounts=MountFacts(writable_cgroups=options.writable_cgroups),
+            confinement=Confinement(seccomp=profile, seccomp_filter=compiled, available=AVAILABLE),
+            mounts=self.mount_facts or MountFacts(writable_cgroups=options.writable_cgroups),
             devices=every_device() if host.privileged else look_up(host.devices or ()),
         )
         return replace(spec, **self.fields)
@@ -189,10 +215,20 @@ class Box:
         await self.oci.start(self.id)
 
     async def exited(self) -> int:
-        async with asyncio.timeout(20):
-            while (code := read_exit(self.place.exits, self.id)) is None:
-                await asyncio.sleep(0.001)
-        return code
+        """The exit code, once conmon wrote it."""
+        ended = asyncio.get_running_loop().create_future()
+
+        def note(container: str, code: int) -> None:
+            if container == self.id and not ended.done():
+                ended.set_result(code)
+
+        watch = ExitWatch(self.place.exits, note)
+        watch.open()
+        try:
+            async with asyncio.timeout(20):
+                return await ended
+        finally:
+            watch.close()
 
     async def run(self) -> tuple[int, str, str]:
         """Create, attach, start, read to the end: exit code, stdout and stderr."""
@@ -206,6 +242,8 @@ class Box:
 
     async def remove(self) -> None:
         await self.oci.delete(self.id, force=True)
+        self.console.close()
+        self.monitor.close()
 
 
 def run_box(place: Place, *command: str, **more: Any) -> tuple[int, str, str]:

@@ -63,13 +63,15 @@ class Namespaces:
 class Confinement:
     """What holds the container back. ``seccomp`` None is unconfined; ``seccomp_filter`` is it compiled, for crun.
 
-    ``last_capability`` is the highest capability number of this kernel; ``apparmor`` the profile's name or "".
+    ``last_capability`` is the highest capability number of this kernel, ``available`` the mask of those the engine may
+    give away; ``apparmor`` the profile's name or "".
     """
 
     seccomp: Profile | None = None
     seccomp_filter: str = ""  # base64
     apparmor: str = ""
     last_capability: int = len(capabilities.ALL) - 1
+    available: int = (1 << len(capabilities.ALL)) - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,7 +160,8 @@ def render_exec_process(spec: ExecSpec, *, bundle: BundleSpec, identity: Identit
     _add_console(process, spec.console_size)
     granted = _container_capabilities(bundle)
     if spec.privileged:
-        granted = capabilities.choose(privileged=True, last=bundle.confinement.last_capability)
+        held = bundle.confinement
+        granted = capabilities.choose(privileged=True, last=held.last_capability, available=held.available)
         process.pop("apparmorProfile", None)
     process["capabilities"] = _capabilities(granted, identity)
     return process
@@ -216,6 +219,7 @@ def _container_capabilities(spec: BundleSpec) -> tuple[str, ...]:
         drop=host.cap_drop or (),
         privileged=host.privileged,
         last=spec.confinement.last_capability,
+        available=spec.confinement.available,
     )
 
 

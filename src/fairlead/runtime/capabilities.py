@@ -24,6 +24,7 @@ DEFAULT: tuple[str, ...] = tuple(f"CAP_{name}" for name in _DEFAULT_NAMES.split(
 
 _KNOWN = frozenset(ALL)
 _EVERY = "ALL"
+_ALL_BITS = (1 << len(ALL)) - 1
 
 
 def normalize(names: Iterable[str]) -> tuple[str, ...]:
@@ -41,11 +42,27 @@ def _normal(name: str) -> str:
     return full
 
 
+def read_available(status: str = "/proc/self/status") -> int:
+    """The bounding set of this process as a bit mask: what a container can be given at most."""
+    with open(status, encoding="ascii") as file:
+        line = next(line for line in file if line.startswith("CapBnd:"))
+    return int(line.split()[1], 16)
+
+
 def choose(
-    *, add: Iterable[str] = (), drop: Iterable[str] = (), privileged: bool = False, last: int = len(ALL) - 1
+    *,
+    add: Iterable[str] = (),
+    drop: Iterable[str] = (),
+    privileged: bool = False,
+    last: int = len(ALL) - 1,
+    available: int = _ALL_BITS,
 ) -> tuple[str, ...]:
-    """The capabilities of the container; ``last`` is the highest number this kernel has."""
-    has = ALL[: last + 1]
+    """The capabilities of the container.
+
+    ``last`` is the highest number this kernel has; ``available`` the engine's own bounding set, which nothing can
+    exceed: a runtime told to give more fails.
+    """
+    has = tuple(name for number, name in enumerate(ALL) if number <= last and available >> number & 1)
     if privileged:
         return has
     added, dropped = normalize(add), normalize(drop)
@@ -53,5 +70,5 @@ def choose(
         return tuple(name for name in has if name not in dropped)
     if _EVERY in dropped:
         return tuple(name for name in added if name in has)
-    kept = [name for name in DEFAULT if name not in dropped]
+    kept = [name for name in DEFAULT if name in has and name not in dropped]
     return (*kept, *(name for name in added if name in has and name not in kept))

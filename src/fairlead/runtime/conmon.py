@@ -143,7 +143,7 @@ class Monitor:
         ]
         with _sync_pipe() as (reader, writer):
             environment = {**self._environment, "_OCI_SYNCPIPE": str(writer)}
-            running = self._start(arguments, environment, (writer, *_given(sealed)), launch.prepare)
+            running = self._start(launch, arguments, environment, (writer, *_given(sealed)))
             os.close(writer)
             report = await SyncReader(reader).next()
         pid = report.get("pid", -1) if report else -1
@@ -168,7 +168,7 @@ class Monitor:
         held = ExecPipes()
         environment = {**self._environment, **held.environment()}
         try:
-            running = self._start(arguments, environment, (*held.given, *_given(sealed)), None)
+            running = self._start(launch, arguments, environment, (*held.given, *_given(sealed)))
         except BaseException:
             held.close()
             raise
@@ -199,10 +199,10 @@ class Monitor:
 
     def _start(
         self,
+        launch: Launch | LaunchExec,
         arguments: list[str],
         environment: Mapping[str, str],
         given: Sequence[int],
-        prepare: Callable[[], None] | None,
     ) -> subprocess.Popen[bytes]:
         running = self._spawn(
             arguments,
@@ -211,7 +211,9 @@ class Monitor:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            prepare=prepare,
+            # Where conmon leaves a file named "oom" when the kernel kills for want of memory.
+            cwd=launch.bundle,
+            prepare=launch.prepare if isinstance(launch, Launch) else None,
         )
         _reap_when_gone(running)
         return running
