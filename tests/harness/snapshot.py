@@ -60,8 +60,11 @@ def _names(directory: Path) -> list[str]:
 
 
 def _routes(text: str) -> list[str]:
-    # Whether a bridge without ports has carrier is not the engine's doing.
-    return [line.replace(" linkdown", "").strip() for line in text.splitlines()]
+    # Carrier, and the kernel's own link-local and multicast routes, come and go in their own time; the anycast address
+    # of a router is there from the first time that IPv6 forwarding was needed.
+    lines = [line.replace(" linkdown", "").strip() for line in text.splitlines()]
+    passing = ("fe80:", "ff00::", "anycast ")
+    return [line for line in lines if not any(mark in line for mark in passing)]
 
 
 def _nft(text: str) -> list[str]:
