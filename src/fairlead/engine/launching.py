@@ -168,7 +168,7 @@ class Launching:
         self._engine.cgroups.remove(path)
 
     def was_oom_killed(self, container: Container) -> bool:
-        """conmon leaves a file named oom in the bundle when the kernel killed for want of memory."""
+        """Whether it was: conmon leaves a file named oom in the bundle when the kernel killed for want of memory."""
         return os.path.exists(os.path.join(self._bundle(container), "oom"))
 
     def exit_code(self, container: Container) -> int | None:

@@ -98,7 +98,7 @@ def _matches(engine: Engine, container: Container, filters: Filters) -> bool:
 def _on_network(engine: Engine, container: Container, filters: Filters) -> bool:
     names = container.spec.networks
     return "network" not in filters or any(
-        ref == name or ref == network.id or (len(ref) >= 12 and network.id.startswith(ref))
+        ref in (name, network.id) or (len(ref) >= 12 and network.id.startswith(ref))
         for ref in filters.get("network")
         for name, network in engine.networks.of(container).items()
         if name in names

@@ -36,7 +36,7 @@ NETNS_DIRECTORY = "/run/netns"
 
 
 def network_mode(container: Container) -> str:
-    """bridge for Docker's "default" and "", else as asked."""
+    """The word bridge for Docker's "default" and "", else as asked."""
     mode = container.host.network_mode
     return "bridge" if mode in ("", "default") else mode
 

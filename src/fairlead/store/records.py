@@ -1,7 +1,7 @@
-"""Tables of frozen values, write-through: read from memory, saved to SQLite in one transaction each.
+"""Tables of frozen values: read from memory, saved to SQLite in one transaction each.
 
 WAL with ``synchronous=NORMAL``: a killed process loses nothing that ``save`` returned for; a power cut may lose the last
-transactions but never consistency (sqlite.org/pragma.html#pragma_synchronous). After a power cut no container runs
+transactions, never consistency (sqlite.org/pragma.html#pragma_synchronous). After a power cut no container runs
 any more, so nothing in the kernel contradicts an older record.
 """
 
