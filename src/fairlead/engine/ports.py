@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import random
 import socket
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv6Address
+from random import Random
 from typing import TYPE_CHECKING
 
 from fairlead.dns.view import HeldPort
@@ -17,7 +18,7 @@ from fairlead.kernel import ports as kernel_ports
 from fairlead.model.address import Ip
 from fairlead.model.container import Container
 from fairlead.model.endpoint import Endpoint
-from fairlead.model.port import ContainerPort, PortBinding, PortRequest
+from fairlead.model.port import ContainerPort, PortBinding, PortRequest, Protocol
 from fairlead.net import ports
 from fairlead.net.firewall import relays
 
@@ -31,6 +32,22 @@ _ANY4, _ANY6 = IPv4Address("0.0.0.0"), IPv6Address("::")
 class _Claim:
     binding: PortBinding
     socket: socket.socket
+
+
+_Taken = defaultdict[tuple[Protocol, int], set[Ip]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """From what a port is chosen where none was asked for."""
+
+    ephemeral: range = range(0)
+    reserved: frozenset[int] = frozenset()
+    random: Random = field(default_factory=Random)
+
+    @classmethod
+    def of_this_host(cls) -> _Choice:
+        return cls(kernel_ports.ephemeral_range(), kernel_ports.reserved_ports())
 
 
 class Claims:
@@ -48,9 +65,11 @@ class Claims:
         if not requests or carrier is None:
             return tuple(endpoints)
         claims: list[_Claim] = []
+        own: _Taken = defaultdict(set)
+        choice = _Choice.of_this_host() if any(not request.low for request in requests) else _Choice()
         try:
             for request in requests:
-                claims += self._claim_one(request, claims)
+                claims += self._claim_one(request, own, choice)
         except BaseException as error:
             for claim in claims:
                 claim.socket.close()
@@ -86,33 +105,28 @@ class Claims:
         both = self._engine.networks.host_facts().ipv6 and (request.host_ip is None)
         return (_ANY4, _ANY6) if both else (_ANY4,)
 
-    def _claim_one(self, request: PortRequest, mine: Iterable[_Claim]) -> list[_Claim]:
-        """One host port for all addresses of the mapping."""
+    def _claim_one(self, request: PortRequest, own: _Taken, choice: _Choice) -> list[_Claim]:
+        """One host port for all addresses of the mapping, added to the container's ``own``."""
         addresses = self._addresses(request)
-        own = {(c.binding.container.protocol, c.binding.host_port, c.binding.host_ip) for c in mine}
-        failure: EngineError | None = None
         protocol = request.container.protocol
-        candidates = ports.candidates(
-            request,
-            ephemeral=kernel_ports.ephemeral_range(),
-            reserved=kernel_ports.reserved_ports(),
-            random=random.Random(),
-        )
-        for port in candidates:
-            taken = {
-                *self._engine.index.ports_in_use(protocol, port),
-                *(ip for k, p, ip in own if (k, p) == (protocol, port)),
-            }
+        failure: EngineError | None = None
+        for port in ports.candidates(
+            request, ephemeral=choice.ephemeral, reserved=choice.reserved, random=choice.random
+        ):
+            taken = self._engine.index.ports_in_use(protocol, port).keys() | own.get((protocol, port), frozenset())
             clash = ports.conflict(addresses, taken)
             if clash is not None:
                 failure = EngineError(f"Bind for {_host(clash)}:{port} failed: port is already allocated")
                 continue
             try:
-                return self._bind(request.container, addresses, port)
+                bound = self._bind(request.container, addresses, port)
             except kernel_ports.PortError as error:
                 failure = error
                 if not error.taken:
                     break
+            else:
+                own[protocol, port].update(addresses)
+                return bound
         if request.low != request.high and failure is not None:
             raise EngineError("all ports are allocated") from failure
         raise failure or EngineError("all ports are allocated")
