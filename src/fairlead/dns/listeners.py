@@ -5,13 +5,14 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 from fairlead.dns.loop import READ, WRITE, Loop
 from fairlead.dns.message import HEADER
 from fairlead.dns.upstream import Peer, Send
 
-# Datagrams read in one go before other sockets have their turn.
+# Datagrams read, or connections accepted, in one go before other sockets have their turn.
 _BATCH = 64
 # No question by UDP is longer.
 _LARGEST_DATAGRAM = 4096
@@ -76,15 +77,15 @@ class StreamListener:
             connection.close()
 
     def _ready(self, _events: int) -> None:
-        try:
-            accepted, _peer = self._socket.accept()
-        except OSError:
-            return
-        accepted.setblocking(False)
-        if len(self._connections) >= _MAX_CONNECTIONS:
-            accepted.close()
-            return
-        self._connections.add(_Connection(self._loop, accepted, self._ask, self._connections.discard))
+        with suppress(OSError):
+            for _ in range(_BATCH):
+                accepted, _peer = self._socket.accept()
+                accepted.setblocking(False)
+                if len(self._connections) >= _MAX_CONNECTIONS:
+                    accepted.close()
+                else:
+                    connection = _Connection(self._loop, accepted, self._ask, self._connections.discard)
+                    self._connections.add(connection)
 
 
 class _Connection:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import struct
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -25,6 +26,8 @@ _BATCH = 32
 _DATAGRAM = 65535
 _IPV6_RECVPKTINFO, _IPV6_PKTINFO = 49, 50
 _SO_DETACH_FILTER = 27
+# struct linger: on, 0 seconds.
+_NO_LINGER = struct.pack("ii", 1, 0)
 
 
 def _family(address: str) -> int:
@@ -53,21 +56,26 @@ class StreamRelay:
             pair.close()
 
     def _ready(self, _events: int) -> None:
-        try:
-            accepted, _peer = self._socket.accept()
-        except OSError:
-            return
+        with suppress(OSError):
+            for _ in range(_BATCH):
+                accepted, _peer = self._socket.accept()
+                self._join(accepted)
+
+    def _join(self, accepted: socket.socket) -> None:
         accepted.setblocking(False)
         onward = socket.socket(_family(self._target[0]), socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        try:
-            failed = onward.connect_ex(self._target)
-        except OSError:
-            failed = -1
-        if failed not in (0, EINPROGRESS) or len(self._pairs) >= _MAX_CONNECTIONS:
-            accepted.close()
+        if len(self._pairs) >= _MAX_CONNECTIONS or onward.connect_ex(self._target) not in (0, EINPROGRESS):
+            _abort(accepted)
             onward.close()
-            return
-        self._pairs.add(_Pair(self._loop, accepted, onward, self._pairs.discard))
+        else:
+            self._pairs.add(_Pair(self._loop, accepted, onward, self._pairs.discard))
+
+
+def _abort(sock: socket.socket) -> None:
+    """Closes with a reset, so that nobody takes it for a proper end."""
+    with suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+    sock.close()
 
 
 class _Side:
@@ -100,19 +108,19 @@ class _Pair:
         loop.later(_CONNECT_PATIENCE, self._expire)
 
     def close(self) -> None:
+        self._end(socket.socket.close)
+
+    def _reset(self) -> None:
+        """Ends both sides as one of them ended."""
+        self._end(_abort)
+
+    def _end(self, end: Callable[[socket.socket], None]) -> None:
         if self._open:
             self._open = False
             for side in (self._near, self._far):
                 self._loop.forget(side.socket.fileno())
-                side.socket.close()
+                end(side.socket)
             self._closed(self)
-
-    def _reset(self) -> None:
-        """Ends both sides as one of them ended: with a reset, so that nobody takes it for a proper end."""
-        for side in (self._near, self._far):
-            with suppress(OSError):
-                side.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-        self.close()
 
     def _expire(self) -> None:
         if self._open and not self._far.ready:
