@@ -157,13 +157,13 @@ class Engine:
         }
 
     def docker(
-        self, *args: str, check: bool = True, text: str | None = None, timeout: float = 60
+        self, *args: str, check: bool = True, text: str | None = None, timeout: float = 25
     ) -> subprocess.CompletedProcess[str]:
         """The official docker CLI against this engine."""
         return self._client("docker", args, check=check, text=text, timeout=timeout)
 
     def fairlead(
-        self, *args: str, check: bool = True, text: str | None = None, timeout: float = 60
+        self, *args: str, check: bool = True, text: str | None = None, timeout: float = 25
     ) -> subprocess.CompletedProcess[str]:
         """Our own CLI against this engine."""
         return self._client(FAIRLEAD, args, check=check, text=text, timeout=timeout)

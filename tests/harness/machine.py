@@ -26,6 +26,7 @@ UPSTREAM = Path(__file__).with_name("upstream.py")
 PRIVATE_MOUNTS = """
 set -e
 mkdir -p /run/netns {base}/cgroup
+awk '$5 ~ "^/run/netns" {{print $5}}' /proc/self/mountinfo | sort -ru | xargs -r umount -l
 mount -t tmpfs -o mode=755 tmpfs /run/netns
 mount --rbind /sys/fs/cgroup {base}/cgroup
 umount -l /sys

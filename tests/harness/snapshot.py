@@ -93,9 +93,11 @@ def _without_counts(thing: Any) -> Any:
 
 
 def _mounts(engine: Engine) -> list[str]:
-    """Mount points of the host's mount namespace."""
+    """Mount points where the engine makes some; others of this machine come and go under a copied mount namespace."""
+    places = (str(engine.base), "/run/netns", str(CGROUPS))
     lines = Path(f"/proc/{engine.host.pid}/mountinfo").read_text().splitlines()
-    return [" ".join((line.split()[4], line.split(" - ")[1].split()[0])) for line in lines]
+    found = [(line.split()[4], line.split(" - ")[1].split()[0]) for line in lines]
+    return [f"{point} {kind}" for point, kind in found if point.startswith(places)]
 
 
 def _cgroups(ids: set[str]) -> list[str]:
