@@ -160,7 +160,7 @@ def _tagged(tag: str) -> Reference:
     parsed = reference.parse(tag)
     if parsed.digest or not parsed.tag:
         raise InvalidArgument(f"invalid tag {tag!r}")
-    return parsed
+    return reference.checked_name(parsed)
 
 
 def _oci(archive: Archive, platform: str) -> Iterator[Arrival]:
@@ -194,5 +194,5 @@ def _oci_names(annotations: Mapping[str, str]) -> Iterator[Reference]:
         text = annotations.get(key, "")
         if not text or (key.startswith("org.") and not {"/", ":"} & set(text)):
             continue
-        yield reference.parse(text).with_default_tag()
+        yield reference.checked_name(reference.parse(text).with_default_tag())
         return

@@ -27,8 +27,9 @@ _MAX_DOCUMENT = 16 << 20
 def pull(shelf: Shelf, registry: Registry, ref: Reference, platform: str, report: Report) -> None:
     """Fetch the image for the platform and give it its name; raises EngineError in Docker's words."""
     ref = ref.with_default_tag()
-    report(Progress(status=f"Pulling from {ref.path}", id=ref.tag or ref.digest))
     raw = registry.manifest(ref)
+    # Not before the registry has answered: until then a failure is the whole call's.
+    report(Progress(status=f"Pulling from {ref.path}", id=ref.tag or ref.digest))
     digest = f"sha256:{hashlib.sha256(raw).hexdigest()}"
     if ref.digest and ref.digest != digest:
         raise InvalidArgument(f"manifest verification failed for digest {ref.digest}")

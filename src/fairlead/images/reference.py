@@ -101,7 +101,14 @@ def parse_tag(repository: str, tag: str) -> Reference:
         raise InvalidArgument("refusing to create a tag with a digest reference")
     if tag and _TAG.match(tag) is None:
         raise InvalidArgument("invalid tag format")
-    return replace(reference, tag=tag or reference.tag).with_default_tag()
+    return checked_name(replace(reference, tag=tag or reference.tag).with_default_tag())
+
+
+def checked_name(reference: Reference) -> Reference:
+    """A name that an image may be given; raises InvalidArgument for one that reads as an id."""
+    if reference.familiar_name == "sha256":
+        raise InvalidArgument("refusing to create an ambiguous tag using digest algorithm as name")
+    return reference
 
 
 def _split_domain(text: str) -> tuple[str, str]:

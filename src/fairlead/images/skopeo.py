@@ -215,7 +215,9 @@ def translate(text: str, ref: Reference) -> EngineError:
             f"pull access denied for {ref.familiar_name}, repository does not exist or may require 'docker login': "
             "denied: requested access to the resource is denied",
         )
-    return EngineError(text)
+    # "Error parsing image name …: pinging container registry …: " stands before what dockerd would say.
+    start = text.find('Get "')
+    return EngineError(text[start:] if start > 0 else text)
 
 
 def is_insecure(domain: str, insecure: Sequence[str]) -> bool:

@@ -220,6 +220,8 @@ def test_refusals_in_dockers_words() -> None:
         NotFound,
         "manifest for team/app:latest not found: manifest unknown: manifest unknown",
     )
+    dead = skopeo.translate('Error parsing image name "x": pinging: Get "http://r/v2/": dial tcp: refused', ref)
+    assert str(dead) == 'Get "http://r/v2/": dial tcp: refused'
     denied = skopeo.translate("requested access to the resource is denied", ref)
     assert str(denied).startswith("pull access denied for team/app, repository does not exist or may require")
 

@@ -64,5 +64,7 @@ def test_targets_of_tag() -> None:
     assert parse_tag("a:1", "2").familiar == "a:2"
     with pytest.raises(InvalidArgument, match="refusing to create a tag with a digest reference"):
         parse_tag(f"a@{DIGEST}", "")
+    with pytest.raises(InvalidArgument, match="refusing to create an ambiguous tag using digest algorithm as name"):
+        parse_tag("sha256", "a" * 65)
     with pytest.raises(InvalidArgument, match="invalid tag format"):
         parse_tag("a", "-")
