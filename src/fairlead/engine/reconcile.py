@@ -1,7 +1,7 @@
 """Reconciling: what the records want compared with what the kernel has, now, and the difference made good.
 
 Runs at a daemon's start, when netlink or nftables tell of a change, and at a slow beat over everything. A container in
-transition (its lock is held by a verb that is plumbing it) is left to that verb.
+transition (a verb is plumbing it) is left to that verb.
 """
 
 from __future__ import annotations
@@ -11,11 +11,14 @@ import contextlib
 import hashlib
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from fairlead.errors import EngineError
 from fairlead.ids import ContainerId
+from fairlead.kernel.netlink.frames import NetlinkError
+from fairlead.kernel.nft import NftError
+from fairlead.kernel.watch import HOST_LINKS, NFT
 from fairlead.model.container import Container
 from fairlead.net import ruleset
 from fairlead.net.plan import plan
@@ -26,8 +29,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_EVERYTHING = "everything"
 _SETTLE = 0.1  # seconds between a sign of change and the look at it, so that a burst is looked at once
 _SPACING = 0.4  # seconds at least between two looks that signs asked for
+_PARTING = 30.0  # seconds until a closed sandbox's host links, which go with its namespace, must be gone
+
+# What observing or applying may raise; nothing of it may end the watch over everything else.
+_FAILURES = (EngineError, NftError, NetlinkError, OSError)
 
 
 class Reconciler:
@@ -37,6 +45,9 @@ class Reconciler:
         self._engine = engine
         self._signs: set[str] = set()
         self._woken = asyncio.Event()
+        self._quiet = True  # until the daemon's start is over, what is mended is logged, not told
+        self._parting: dict[str, float] = {}
+        self._passed_over: set[ContainerId] = set()
         self.transitions: set[ContainerId] = set()
 
     @contextlib.contextmanager
@@ -47,6 +58,16 @@ class Reconciler:
             yield
         finally:
             self.transitions.discard(container)
+            if container in self._passed_over:
+                self._passed_over.discard(container)
+                self.notice(HOST_LINKS)
+                self.notice(container)
+
+    def part_with(self, links: Iterable[str]) -> None:
+        """Host links of a sandbox that is being closed: the kernel takes them away in its own time."""
+        now = time.monotonic()
+        self._parting = {name: since for name, since in self._parting.items() if since > now - _PARTING}
+        self._parting.update(dict.fromkeys(links, now))
 
     # -- signs ------------------------------------------------------------------------------------------------------
 
@@ -64,35 +85,94 @@ class Reconciler:
                     await self._woken.wait()
                 await asyncio.sleep(_SETTLE)
             except TimeoutError:
-                self._signs.add("everything")
+                self._signs.add(_EVERYTHING)
                 next_beat = time.monotonic() + self._engine.settings.repair_beat
             signs, self._signs = self._signs, set()
             self._woken.clear()
-            try:
-                await self.repair(signs)
-            except EngineError as error:
-                log.warning("repair: %s", error)
+            await self.repair(signs)
             await asyncio.sleep(_SPACING)
 
     # -- comparing --------------------------------------------------------------------------------------------------
+
+    async def take_over(self) -> None:
+        """A daemon's start: what the last one left, brought to what the records want. Nobody is told of repairs."""
+        # What the last daemon set is known again, or sysctls (which bear no mark) would all be written anew.
+        self._engine.kernel.ledger.learn(self._wants(self._steady()))
+        await self.repair()
+        self._quiet = False
+
+    async def repair(self, signs: Iterable[str] = (_EVERYTHING,)) -> None:
+        """Compare and mend what the signs are about. Never raises: what cannot be mended now is tried at the next beat."""
+        signs = set(signs)
+        everything = _EVERYTHING in signs
+        if not everything:
+            self._passed_over |= self.transitions
+        if everything or NFT in signs or HOST_LINKS in signs:
+            self._try(HOST)
+        for container in self._steady():
+            if everything or container.id in signs:
+                self._try(container.id)
+                await asyncio.sleep(0)
+
+    def _try(self, scope: str) -> None:
+        """One scope, the host or one sandbox. No await: nobody else changes the kernel meanwhile."""
+        try:
+            if scope == HOST:
+                self.mend_table()
+                self._mend_host()
+            else:
+                self._mend_sandbox(ContainerId(scope))
+        except _FAILURES as error:
+            log.warning("cannot repair %s: %s", scope[:12] or "host", error)
 
     def _steady(self) -> list[Container]:
         """Containers whose sandboxes are open and that no verb is plumbing at this moment."""
         return [
             container
             for container in self._engine.store.containers
-            if container.endpoints
-            and self._engine.sandboxes.is_open(container.id)
-            and container.id not in self.transitions
+            if self._engine.sandboxes.is_open(container.id) and container.id not in self.transitions
         ]
 
-    def _host_wants(self, steady: Iterable[Container]) -> State:
+    def _wants(self, containers: Iterable[Container]) -> State:
+        """Of all scopes: networks, and these containers' endpoints."""
         facts: set[Fact] = set()
         for network in self._engine.store.networks:
             facts |= self._engine.networks.bare_facts(network)
-        for container in steady:
+        for container in containers:
             facts |= self._engine.sandboxes.facts(container.endpoints)
         return frozenset(facts)
+
+    # -- the table --------------------------------------------------------------------------------------------------
+
+    def mend_table(self) -> None:
+        """Our table, whole: loaded anew with all its elements when it is gone, or its chains are not as we made them."""
+        nft, store = self._engine.kernel.nft, self._engine.store
+        nft.ensure_user_table()
+        made = hashlib.sha256(ruleset.static_ruleset().encode()).hexdigest()
+        if nft.has_table() and store.get_meta("ruleset") == made and store.get_meta("skeleton") == self._skeleton():
+            return
+        # Containers in transition too: whoever is on the way out takes its elements along, or the next look does.
+        self._passed_over |= self.transitions
+        wants = self._wants(container for container in store.containers if container.endpoints)
+        nft.load(ruleset.load(fact for fact in wants if isinstance(fact, Element)))
+        store.set_meta("ruleset", made)
+        store.set_meta("skeleton", self._skeleton())
+        self._say(HOST, "loaded table inet fairlead")
+
+    def _skeleton(self) -> str:
+        listing = self._engine.kernel.nft.listing(f"table {ruleset.FAMILY} {ruleset.TABLE}")
+        return hashlib.sha256(ruleset.skeleton(listing).encode()).hexdigest()
+
+    # -- mending ----------------------------------------------------------------------------------------------------
+
+    def _mend_host(self) -> None:
+        wants = frozenset(fact for fact in self._wants(self._steady()) if _scope(fact) == HOST)
+        have = frozenset(fact for fact in self._engine.kernel.observe_host() if not self._is_parting(fact))
+        tolerated = self._tolerated()
+        steps = [step for step in plan(have, wants) if slot(step.fact) not in tolerated]
+        if steps:
+            self._engine.kernel.apply(self._with_pairs(steps))
+            self._tell(HOST, steps)
 
     def _tolerated(self) -> frozenset[tuple[str, ...]]:
         """Slots of containers in transition: neither missed nor swept."""
@@ -100,78 +180,49 @@ class Reconciler:
         facts = self._engine.sandboxes.facts(e for c in moving if c is not None for e in c.endpoints)
         return frozenset(slot(fact) for fact in facts)
 
-    async def repair(self, signs: Iterable[str] = ("everything",)) -> int:
-        """Compare and mend; how many steps it took."""
-        signs = set(signs)
-        everything = "everything" in signs
-        done = 0
-        if everything or "nft" in signs or "host-links" in signs:
-            done += self.mend_table() + self._mend(HOST)
-        for container in self._steady():
-            if everything or container.id in signs or "host-links" in signs:
-                done += self._mend(container.id)
-                await asyncio.sleep(0)
-        return done
+    def _is_parting(self, fact: Fact) -> bool:
+        return isinstance(fact, Link) and self._parting.get(fact.name, 0.0) > time.monotonic() - _PARTING
 
-    def mend_table(self) -> int:
-        """Our table, whole: loaded anew with all its elements when it is gone, or its chains are not as we made them."""
-        nft, store = self._engine.kernel.nft, self._engine.store
-        nft.ensure_user_table()
-        made = hashlib.sha256(ruleset.static_ruleset().encode()).hexdigest()
-        if nft.has_table() and store.get_meta("ruleset") == made and store.get_meta("skeleton") == self._skeleton():
-            return 0
-        existed = nft.has_table()
-        wants = self._host_wants(c for c in self._engine.store.containers if c.endpoints)
-        nft.load(ruleset.load(fact for fact in wants if isinstance(fact, Element)))
-        store.set_meta("ruleset", made)
-        store.set_meta("skeleton", self._skeleton())
-        if existed:
-            self._say(HOST, "table inet fairlead")
-        return 1
+    def _mend_sandbox(self, identifier: ContainerId) -> None:
+        container = self._engine.store.containers.get(identifier)
+        if container is None or identifier in self.transitions or not self._engine.sandboxes.is_open(identifier):
+            return
+        if self._engine.sandboxes.ensure_pin(container):
+            self._say(identifier, f"pinned {container.sandbox_key}")
+        steps = self._missing_inside(container)
+        if steps:
+            self._engine.kernel.apply(self._with_hosts_side(container, steps))
+            self._tell(identifier, steps)
 
-    def _skeleton(self) -> str:
-        listing = self._engine.kernel.nft.listing(f"table {ruleset.FAMILY} {ruleset.TABLE}")
-        return hashlib.sha256(ruleset.skeleton(listing).encode()).hexdigest()
+    def _missing_inside(self, container: Container) -> Sequence[Step]:
+        facts = self._engine.sandboxes.facts(container.endpoints)
+        wants = frozenset(fact for fact in facts if _scope(fact) == container.id)
+        return plan(self._engine.kernel.observe_sandbox(container.id), wants)
 
-    def _mend(self, scope: str) -> int:
-        """One scope, the host or one sandbox. No await: nobody else changes the kernel meanwhile."""
-        if scope == HOST:
-            wants = frozenset(fact for fact in self._host_wants(self._steady()) if _scope(fact) == HOST)
-            have = self._engine.kernel.observe_host()
-        else:
-            container = self._engine.store.containers.get(scope)
-            if container is None or scope in self.transitions or not self._engine.sandboxes.is_open(container.id):
-                return 0
-            self._engine.sandboxes.ensure_pin(container)
-            facts = self._engine.sandboxes.facts(container.endpoints)
-            wants = frozenset(fact for fact in facts if _scope(fact) == scope)
-            have = self._engine.kernel.observe_sandbox(container.id)
-        tolerated = self._tolerated()
-        steps = [step for step in plan(have, wants) if slot(step.fact) not in tolerated]
-        if not steps:
-            return 0
-        self._engine.kernel.apply(self._with_pairs(steps))
-        self._tell(scope, steps)
-        return len(steps)
-
-    def _with_pairs(self, steps: list[Step]) -> list[Step]:
+    def _with_pairs(self, steps: Sequence[Step]) -> list[Step]:
         """A veth that is gone on one side is gone on both: what hung on it inside is put back with it."""
-        added = [step.fact for step in steps if isinstance(step, Add)]
-        lost = {fact.peer_ns for fact in added if isinstance(fact, Link) and fact.peer_ns}
-        for identifier in lost:
+        mended = list(steps)
+        made = [step.fact for step in steps if not isinstance(step, Remove)]
+        for identifier in {fact.peer_ns for fact in made if isinstance(fact, Link) and fact.peer_ns}:
             container = self._engine.store.containers.get(identifier)
             if container is not None:
-                inside = (
-                    fact for fact in self._engine.sandboxes.facts(container.endpoints) if _scope(fact) == identifier
-                )
-                have = self._engine.kernel.observe_sandbox(container.id)
-                steps += [step for step in plan(have, frozenset(inside)) if step not in steps]
-        return steps
+                mended += [step for step in self._missing_inside(container) if step not in mended]
+        return mended
+
+    def _with_hosts_side(self, container: Container, steps: Sequence[Step]) -> list[Step]:
+        """An end that is missing inside is made from the host's side, before anything is put on it."""
+        lost = {step.fact.peer for step in steps if isinstance(step, Add) and isinstance(step.fact, Link)}
+        facts = self._engine.sandboxes.facts(container.endpoints)
+        pairs = [fact for fact in facts if isinstance(fact, Link) and fact.ns == HOST and fact.name in lost]
+        return [*(Add(fact) for fact in pairs), *steps]
 
     def _tell(self, scope: str, steps: Iterable[Step]) -> None:
         self._say(scope, ", ".join(sorted({_words(step) for step in steps})[:12]))
 
     def _say(self, scope: str, what: str) -> None:
+        if self._quiet:
+            log.info("found otherwise at start, %s: %s", scope[:12] or "host", what)
+            return
         log.warning("repaired %s: %s", scope[:12] or "host", what)
         self._engine.events.publish("daemon", "repair", scope or "host", {"name": "fairlead", "repaired": what})
 

@@ -18,7 +18,7 @@ from fairlead.dns.view import Adopted, EndpointNames, View
 from fairlead.engine import files
 from fairlead.engine.endpoints import Decider
 from fairlead.engine.ports import Claims
-from fairlead.errors import Conflict, EngineError, Forbidden, NotFound
+from fairlead.errors import Conflict, EngineError, Forbidden, NotFound, Unavailable
 from fairlead.ids import ContainerId
 from fairlead.kernel import netns
 from fairlead.kernel.sandbox import Sandbox, open_sandbox, reopen_dns
@@ -129,8 +129,7 @@ class Sandboxes:
 
     def _free_pin(self, container: Container) -> str:
         """The container's name, or the name with the id behind it where the name is somebody else's."""
-        path = os.path.join(NETNS_DIRECTORY, container.name)
-        return container.name if not os.path.exists(path) else f"{container.name}.{ids.short(container.id)}"
+        return container.name if netns.is_free(container.name) else f"{container.name}.{ids.short(container.id)}"
 
     async def _open_namespace(self, container: Container) -> None:
         name = os.path.basename(container.sandbox_key)
@@ -295,14 +294,11 @@ class Sandboxes:
     async def close(self, container: Container) -> None:
         """The firewall first, so that nothing is let through to an address somebody else may get; then the rest."""
         facts = self.facts(container.endpoints)
+        self._engine.reconciler.part_with(endpoint.host_ifname for endpoint in container.endpoints)
         self._engine.kernel.apply([step for step in plan(facts, frozenset()) if isinstance(step.fact, Element)])
         sandbox = self._open.pop(container.id, None)
-        if has_own_sandbox(container) and (sandbox is not None or container.endpoints):
-            for endpoint in container.endpoints:
-                if endpoint.names:
-                    await self._engine.resolver.remove_endpoint(endpoint.network, endpoint.id)
-            await self._engine.resolver.remove_sandbox(container.id)
-            await self.claims.release(container)
+        if has_own_sandbox(container):
+            await self._let_go(container, sandbox is not None or bool(container.endpoints))
         if sandbox is not None:
             self._engine.kernel.drop_sandbox(container.id)
             for held in (sandbox.udp, sandbox.tcp):
@@ -311,6 +307,19 @@ class Sandboxes:
         netns.forget_pin(self._engine.settings.exec_root, container.id)
         for endpoint in container.endpoints:
             self._tell("disconnect", endpoint, container)
+
+    async def _let_go(self, container: Container, named: bool) -> None:
+        """Names, DNS sockets and ports. A resolver process that is away learns of it when it is back."""
+        with contextlib.suppress(Unavailable):
+            await self.claims.release(container)
+        if not named:
+            return
+        for endpoint in container.endpoints:
+            if endpoint.names:
+                with contextlib.suppress(Unavailable):
+                    await self._engine.resolver.remove_endpoint(endpoint.network, endpoint.id)
+        with contextlib.suppress(Unavailable):
+            await self._engine.resolver.remove_sandbox(container.id)
 
     # -- a daemon's start, and repair -------------------------------------------------------------------------------
 
@@ -360,11 +369,20 @@ class Sandboxes:
         netns.write_pin(self._engine.settings.exec_root, container.id, ns)
         return ns
 
-    def ensure_pin(self, container: Container) -> None:
-        """/run/netns/NAME again, if somebody took it away."""
-        sandbox = self._open[container.id]
-        if not netns.is_pinned(sandbox.ns.path, sandbox.ns.inode):
-            netns.repin(sandbox.ns)
+    def ensure_pin(self, container: Container) -> bool:
+        """/run/netns/NAME again, if somebody took it away; True when it had to be put back.
+
+        Where that name is a stranger's by now, the pin gets the one with the id.
+        """
+        ns = self._open[container.id].ns
+        if netns.is_pinned(ns.path, ns.inode):
+            return False
+        ns.path = os.path.join(NETNS_DIRECTORY, self._free_pin(container))
+        netns.repin(ns)
+        netns.write_pin(self._engine.settings.exec_root, container.id, ns)
+        if ns.path != container.sandbox_key:
+            self._engine.index.save(replace(container, sandbox_key=ns.path))
+        return True
 
     def sweep_pins(self, known: set[ContainerId]) -> None:
         """Namespaces that a daemon of ours pinned for containers that do not run."""

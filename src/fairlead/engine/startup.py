@@ -39,7 +39,7 @@ async def start(engine: Engine) -> None:
             known.add(container.id)
     await engine.sandboxes.reconcile_resolver(held, known)
     engine.sandboxes.sweep_pins(known)
-    await engine.reconciler.repair()
+    await engine.reconciler.take_over()
     await _restart(engine)
 
 

@@ -133,6 +133,14 @@ def run_in(ns: Namespace, work: Callable[[], T]) -> T:
     return in_thread(entered)
 
 
+def is_free(name: str) -> bool:
+    """Whether a namespace may be pinned under that name: nothing is there, or a file that an unmounted pin left."""
+    path = f"{PINS}/{name}"
+    if not os.path.lexists(path):
+        return True
+    return os.path.isfile(path) and not os.path.getsize(path) and not is_pinned(path)
+
+
 def is_pinned(path: str, inode: int | None = None) -> bool:
     """Whether a namespace (that one, when an inode is given) is mounted at that path."""
     try:
@@ -162,7 +170,7 @@ def _reserve(name: str) -> str:
     try:
         os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444))
     except FileExistsError as error:
-        if is_pinned(path) or not os.path.isfile(path) or os.path.getsize(path):
+        if not is_free(name):
             raise KernelError("make network namespace", name, error.errno or 0) from error
     return path
 
