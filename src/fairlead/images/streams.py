@@ -81,6 +81,7 @@ async def narrated(
         await future
     finally:
         unheard.set()
+        future.cancel()  # whatever becomes of the call is of no interest any more
         cancel()
 
 
