@@ -22,7 +22,8 @@ from fairlead.dns.ports import Ports
 from fairlead.dns.server import Server
 
 _USAGE = "usage: python -m fairlead.dns --socket PATH [--resolv-conf FILE] [--log FILE]"
-# How often a retired process looks whether it is still needed, in seconds.
+# Seconds after which a retired process looks whether it is still needed: first when its last answer is out, then so.
+_FAREWELL = 0.02
 _LINGER = 0.5
 
 
@@ -52,7 +53,7 @@ class _Process:
         os.close(self._lock)
         self._server.deafen()
         self._ports.deafen()
-        self._loop.later(_LINGER, self._linger)
+        self._loop.later(_FAREWELL, self._linger)
 
     def _linger(self) -> None:
         if self._server.busy or self._ports.counts()["relayed"]:

@@ -69,10 +69,18 @@ class StreamListener:
     def __init__(self, loop: Loop, sock: socket.socket, ask: Ask) -> None:
         self._loop, self._socket, self._ask = loop, sock, ask
         self._connections: set[_Connection] = set()
+        self._sweeping = False
         loop.watch(sock.fileno(), self._ready)
 
-    def close(self) -> None:
+    def __len__(self) -> int:
+        return len(self._connections)
+
+    def deafen(self) -> None:
+        """Accepts no more; connections that are there are served on."""
         self._loop.forget(self._socket.fileno())
+
+    def close(self) -> None:
+        self.deafen()
         for connection in list(self._connections):
             connection.close()
 
@@ -80,12 +88,26 @@ class StreamListener:
         with suppress(OSError):
             for _ in range(_BATCH):
                 accepted, _peer = self._socket.accept()
-                accepted.setblocking(False)
-                if len(self._connections) >= _MAX_CONNECTIONS:
-                    accepted.close()
-                else:
-                    connection = _Connection(self._loop, accepted, self._ask, self._connections.discard)
-                    self._connections.add(connection)
+                self._admit(accepted)
+
+    def _admit(self, accepted: socket.socket) -> None:
+        accepted.setblocking(False)
+        if len(self._connections) >= _MAX_CONNECTIONS:
+            accepted.close()
+            return
+        self._connections.add(_Connection(self._loop, accepted, self._ask, self._connections.discard))
+        if not self._sweeping:
+            self._sweeping = True
+            self._loop.later(_PATIENCE / 2, self._sweep)
+
+    def _sweep(self) -> None:
+        """One timer for all connections: one each would outlive most of them."""
+        oldest = time.monotonic() - _PATIENCE
+        for connection in [each for each in self._connections if each.quiet_since < oldest]:
+            connection.close()
+        self._sweeping = bool(self._connections)
+        if self._sweeping:
+            self._loop.later(_PATIENCE / 2, self._sweep)
 
 
 class _Connection:
@@ -98,9 +120,8 @@ class _Connection:
         self._open = True
         self._ended = False
         self._waiting = 0
-        self._quiet_since = time.monotonic()
+        self.quiet_since = time.monotonic()
         loop.watch(accepted.fileno(), self._ready)
-        loop.later(_PATIENCE, self._expire)
 
     def close(self) -> None:
         if self._open:
@@ -108,13 +129,6 @@ class _Connection:
             self._loop.forget(self._socket.fileno())
             self._socket.close()
             self._closed(self)
-
-    def _expire(self) -> None:
-        left = self._quiet_since + _PATIENCE - time.monotonic()
-        if left > 0 and self._open:
-            self._loop.later(left, self._expire)
-        else:
-            self.close()
 
     def _ready(self, events: int) -> None:
         try:
@@ -135,7 +149,7 @@ class _Connection:
             self._ended = True
             self._settle()
             return
-        self._quiet_since = time.monotonic()
+        self.quiet_since = time.monotonic()
         self._incoming += part
         while len(self._incoming) >= 2:
             size = int.from_bytes(self._incoming[:2], "big")

@@ -16,7 +16,8 @@ Target = tuple[str, int]
 # One buffer's worth is read when the other side took the last.
 _CHUNK = 1 << 17
 _MAX_CONNECTIONS = 4096
-_CONNECT_PATIENCE = 10.0
+# Repetitions of a SYN that nobody answers: 7 seconds.
+_SYN_REPEATS = 2
 
 _MAX_CLIENTS = 1024
 # Seconds a client of a UDP relay is remembered after its last datagram, as docker-proxy does.
@@ -64,6 +65,7 @@ class StreamRelay:
     def _join(self, accepted: socket.socket) -> None:
         accepted.setblocking(False)
         onward = socket.socket(_family(self._target[0]), socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        onward.setsockopt(socket.IPPROTO_TCP, socket.TCP_SYNCNT, _SYN_REPEATS)
         if len(self._pairs) >= _MAX_CONNECTIONS or onward.connect_ex(self._target) not in (0, EINPROGRESS):
             _abort(accepted)
             onward.close()
@@ -104,8 +106,9 @@ class _Pair:
         self._open = True
         for side in (self._near, self._far):
             side.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            # Ends that went without a word are found out in the end.
+            side.socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self._settle()
-        loop.later(_CONNECT_PATIENCE, self._expire)
 
     def close(self) -> None:
         self._end(socket.socket.close)
@@ -121,10 +124,6 @@ class _Pair:
                 self._loop.forget(side.socket.fileno())
                 end(side.socket)
             self._closed(self)
-
-    def _expire(self) -> None:
-        if self._open and not self._far.ready:
-            self._reset()
 
     def _near_ready(self, events: int) -> None:
         self._turn(self._near, self._far, events)

@@ -13,7 +13,7 @@ from fairlead.dns.hostconf import Upstream, parse_servers
 from fairlead.dns.listeners import Memo, StreamListener, datagram_reader
 from fairlead.dns.loop import Loop
 from fairlead.dns.message import DnsError
-from fairlead.dns.netns import open_here, opener
+from fairlead.dns.netns import enlarge, open_here, opener
 from fairlead.dns.resolver import Elsewhere
 from fairlead.dns.upstream import Asker, Forwarder, Peer, Send
 from fairlead.dns.view import EndpointNames, View
@@ -78,8 +78,10 @@ class Server:
 
     @property
     def busy(self) -> bool:
-        """Whether an upstream is still to answer somebody."""
-        return self._host.busy or any(box.forwarder and box.forwarder.busy for box in self._sandboxes.values())
+        """Whether somebody still waits for an answer, or may ask on over a connection."""
+        return self._host.busy or any(
+            box.streams or (box.forwarder and box.forwarder.busy) for box in self._sandboxes.values()
+        )
 
     def counts(self) -> dict[str, int]:
         return {
@@ -103,6 +105,7 @@ class Server:
         self.drop_sandbox(sandbox_id)
         udp.setblocking(False)
         tcp.setblocking(False)
+        enlarge(udp)
         sandbox = self._sandboxes[sandbox_id] = _Sandbox(udp, tcp, netns_fd, scope)
         sandbox.streams = StreamListener(self._loop, tcp, partial(self._ask, sandbox))
         self._listen(sandbox)
@@ -120,7 +123,9 @@ class Server:
         sandbox = self._sandboxes.pop(sandbox_id, None)
         if sandbox is None:
             return
-        self._deafen(sandbox)
+        self._loop.forget(sandbox.udp.fileno())
+        if sandbox.streams is not None:
+            sandbox.streams.close()
         self._close_forwarder(sandbox)
         self._leave(sandbox.scope)
         sandbox.udp.close()
@@ -135,7 +140,9 @@ class Server:
     def deafen(self) -> None:
         """Takes no more questions: whoever holds the same sockets answers them. Those taken are still answered."""
         for sandbox in self._sandboxes.values():
-            self._deafen(sandbox)
+            self._loop.forget(sandbox.udp.fileno())
+            if sandbox.streams is not None:
+                sandbox.streams.deafen()
 
     def _find(self, sandbox_id: str) -> _Sandbox:
         sandbox = self._sandboxes.get(sandbox_id)
@@ -146,12 +153,6 @@ class Server:
     def _listen(self, sandbox: _Sandbox) -> None:
         reader = datagram_reader(sandbox.udp, sandbox.scope.memo, partial(self._ask, sandbox))
         self._loop.watch(sandbox.udp.fileno(), reader)
-
-    def _deafen(self, sandbox: _Sandbox) -> None:
-        self._loop.forget(sandbox.udp.fileno())
-        if sandbox.streams is not None:
-            sandbox.streams.close()
-            sandbox.streams = None
 
     # -- names ------------------------------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from fairlead.dns import message
 from fairlead.dns.cache import Cache
 from fairlead.dns.hostconf import Upstream
 from fairlead.dns.loop import Loop
-from fairlead.dns.netns import OpenSocket
+from fairlead.dns.netns import OpenSocket, enlarge
 from fairlead.dns.stream import StreamQuestion
 
 Peer = tuple[str, int]
@@ -213,6 +213,7 @@ class Forwarder:
         except OSError:
             connected.close()
             raise
+        enlarge(connected)
         line = _Line(server, connected)
         self._loop.watch(line.fd, self._reader(line))
         return line
