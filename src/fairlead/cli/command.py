@@ -22,8 +22,9 @@ class Arguments(NamedTuple):
     most: int
 
     @property
-    def is_exact(self) -> bool:
-        return self.least == self.most
+    def is_open(self) -> bool:
+        """Whether there may be any number of them."""
+        return self.most >= _ANY
 
 
 NONE = Arguments(0, 0)

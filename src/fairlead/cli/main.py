@@ -93,9 +93,8 @@ def _call(entry: Entry, context: Context, words: Sequence[str]) -> int:
     except BadFlag as wrong:
         return _complain(_with_usage(context, command, str(wrong)), _FLAG_ERROR)
     except BadArguments as wrong:
-        return _complain(
-            _with_usage(context, command, f"fairlead: {wrong}", "Run" if command.arguments.is_exact else "See")
-        )
+        verb = "See" if command.arguments.is_open else "Run"
+        return _complain(_with_usage(context, command, f"fairlead: {wrong}", verb))
     except CommandError as wrong:
         return _complain(str(wrong), wrong.code)
     except ClientError as wrong:

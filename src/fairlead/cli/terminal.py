@@ -74,7 +74,8 @@ def raw_mode(descriptor: int) -> Iterator[None]:
     import tty  # noqa: PLC0415
 
     before = termios.tcgetattr(descriptor)
-    tty.setraw(descriptor)
+    # Without flushing: what was typed ahead is meant for the process.
+    tty.setraw(descriptor, termios.TCSANOW)
     try:
         yield
     finally:

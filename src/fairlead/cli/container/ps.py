@@ -137,7 +137,7 @@ def _run(context: Context, values: Values, _arguments: list[str]) -> None:
     if quiet and template not in {"", "table"}:
         context.warn("WARNING: Ignoring custom format, because both --format and --quiet are set.")
         template = ""
-    sizes = values.switch("size") or ".Size" in template or "json" in template
+    sizes = values.switch("size") or ".Size" in template or "json ." in template
     last = 1 if values.switch("latest") and not values.changed("last") else values.number("last")
     query = {
         "all": values.switch("all") or None,

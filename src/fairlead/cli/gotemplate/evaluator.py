@@ -209,7 +209,7 @@ class _Run:
         before = self._source[: where.offset]
         line = before.count("\n") + 1
         column = len(before.rpartition("\n")[2].encode())
-        shown = nodes.show(where)
+        shown = nodes.show_pipe(where) if isinstance(where, nodes.Pipe) else nodes.show(where)
         return TemplateError(f'template: :{line}:{column}: executing "" at <{shown}>: {message}')
 
 

@@ -121,11 +121,11 @@ def show(operand: Operand | Command) -> str:
         case Function(name=name):
             return name
         case Pipe():
-            return f"({_show_pipe(operand)})"
+            return f"({show_pipe(operand)})"
         case Command(arguments=arguments):
             return " ".join(show(argument) for argument in arguments)
 
 
-def _show_pipe(pipe: Pipe) -> str:
+def show_pipe(pipe: Pipe) -> str:
     head = ", ".join(pipe.variables) + (" = " if pipe.assigns else " := ") if pipe.variables else ""
     return head + " | ".join(show(command) for command in pipe.commands)
