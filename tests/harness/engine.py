@@ -19,6 +19,7 @@ from typing import Any
 import docker
 from docker.errors import APIError, NotFound
 
+from harness import inside
 from harness.machine import Host, Machine
 
 FAIRLEAD = str(Path(sys.executable).parent / "fairlead")
@@ -197,6 +198,17 @@ class Engine:
     def netns(self, name: str) -> str:
         """The path of a running container's network namespace."""
         return f"/proc/{self.inspect(name)['State']['Pid']}/ns/net"
+
+    def listens(self, name: str, port: int) -> None:
+        """Waits until the program in the container answers on ``port``: it starts when its container has."""
+        netns = self.netns(name)
+
+        def answers() -> bool:
+            with contextlib.suppress(OSError):
+                return inside.run(netns, lambda: inside.exchange("127.0.0.1", port, b"GET / HTTP/1.0\r\n\r\n")) != b""
+            return False
+
+        wait_until(answers, f"{name} listens on {port}")
 
     def network(self, name: str) -> dict[str, Any]:
         found: list[dict[str, Any]] = json.loads(self.out("network", "inspect", name))

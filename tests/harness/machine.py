@@ -9,6 +9,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -90,7 +91,15 @@ class Host:
         return inside.run(self.netns, what)
 
     def get(self, address: str, port: int, path: str = "/", timeout: float = 3.0) -> str:
-        return self.call(lambda: inside.get(address, port, path, timeout))
+        """The page; a server that was only just started is given the time to listen."""
+        end = time.monotonic() + timeout
+        while True:
+            try:
+                return self.call(lambda: inside.get(address, port, path, timeout))
+            except ConnectionRefusedError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.02)
 
     def reaches(self, address: str, port: int, timeout: float = 0.7) -> bool:
         """Whether anything at all answers a GET there."""
