@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -86,8 +86,8 @@ async def stream_bytes(
     request: web.BaseRequest, blocks: AsyncIterator[bytes], headers: Mapping[str, str]
 ) -> web.StreamResponse:
     """``blocks`` as they come. An error before the first becomes a problem, a later one breaks the connection."""
-    first = await anext(blocks, b"")
-    async with until_gone(request):
+    async with until_gone(request), closed_behind(blocks):
+        first = await anext(blocks, b"")
         response = await open_stream(request, headers)
         if first:
             await response.write(first)
@@ -95,3 +95,13 @@ async def stream_bytes(
             await response.write(block)
         await response.write_eof()
     return response
+
+
+@asynccontextmanager
+async def closed_behind(items: AsyncIterator[Any]) -> AsyncIterator[None]:
+    """What a stream holds (pipes, threads, subscriptions) is given back with the block, not when it is collected."""
+    try:
+        yield
+    finally:
+        if isinstance(items, AsyncGenerator):
+            await items.aclose()

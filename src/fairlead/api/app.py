@@ -11,6 +11,7 @@ from aiohttp import hdrs, web
 from fairlead.api import absent, archives, containers, execs, images, networks, streams, system, volumes
 from fairlead.api.call import Call
 from fairlead.api.connection import Connection, connection_of
+from fairlead.api.hijack import Hijacked
 from fairlead.api.problems import problem
 from fairlead.api.router import Router, split_version
 from fairlead.errors import EngineError
@@ -55,30 +56,34 @@ def _dispatcher(engine: Engine) -> Dispatch:
     router = Router(route for family in _FAMILIES for route in family.ROUTES)
 
     async def dispatch(request: web.BaseRequest) -> web.StreamResponse:
-        connection = connection_of(request)
+        try:
+            connection = connection_of(request)
+        except ConnectionError:
+            return Hijacked()
         connection.begin(request)
         try:
             version, path = split_version(request.path)
             handler, args = router.find(request.method, path)
             _continue(request)
             return await handler(Call(engine, request, version, args))
-        except ConnectionError:
-            raise  # the client is gone: nobody to answer
-        except Exception as error:  # what is no EngineError is a bug: logged, answered with 500
-            if connection.answering:
-                raise _broken_off(connection, error) from error
-            return problem(error)
+        except Exception as error:  # noqa: BLE001 (what is no EngineError is a bug: logged, answered with 500)
+            return _failed(connection, error)
         finally:
             connection.finish()
 
     return dispatch
 
 
-def _broken_off(connection: Connection, error: Exception) -> ConnectionResetError:
-    """A stream that fails midway cannot say so: the client sees that it has no end."""
-    log.warning("stream broken off: %s", error, exc_info=None if isinstance(error, EngineError) else error)
-    connection.transport.abort()
-    return ConnectionResetError("the stream was broken off")
+def _failed(connection: Connection, error: Exception) -> web.StreamResponse:
+    """A problem for whoever can still be told; to aiohttp, which would log it, an error is not given on."""
+    if isinstance(error, ConnectionError) and connection.gone:
+        return Hijacked()
+    if connection.answering:
+        # A stream that fails midway cannot say so: the client sees that it has no end.
+        log.warning("stream broken off: %s", error, exc_info=None if isinstance(error, EngineError) else error)
+        connection.transport.abort()
+        return Hijacked()
+    return problem(error)
 
 
 def _continue(request: web.BaseRequest) -> None:

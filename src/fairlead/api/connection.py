@@ -23,8 +23,8 @@ _INPUT_LIMIT = 1 << 20
 # How long a client may take to close its end after we have ended ours. Closing a socket with unread input resets it,
 # and a reset may overtake output that the client has not read yet.
 _LINGER = 2.0
-# How long half a request may stay when the client has closed its side behind it.
-_HALF_REQUEST = 5.0
+# How long half a request may stay when the client has closed its side behind it: a whole one is begun at once.
+_HALF_REQUEST = 0.5
 
 _UPGRADE = re.compile(rb"\r\nupgrade:[ \t]*tcp[ \t]*\r\n", re.IGNORECASE)
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,9})[ \t]*\r\n", re.IGNORECASE)

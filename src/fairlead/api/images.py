@@ -9,7 +9,17 @@ from collections.abc import AsyncIterator
 import msgspec
 from aiohttp import web
 
-from fairlead.api.answers import JSON_HEADERS, TAR_HEADERS, answer, empty, encode, open_stream, stream_bytes, until_gone
+from fairlead.api.answers import (
+    JSON_HEADERS,
+    TAR_HEADERS,
+    answer,
+    closed_behind,
+    empty,
+    encode,
+    open_stream,
+    stream_bytes,
+    until_gone,
+)
 from fairlead.api.call import Call
 from fairlead.api.router import Route
 from fairlead.errors import EngineError, InvalidArgument
@@ -157,8 +167,8 @@ def _commit_config(text: bytes) -> Config | None:
 
 async def _progress(call: Call, lines: AsyncIterator[Progress]) -> web.StreamResponse:
     """A JSON stream. A problem before the first line is an ordinary one, a later one is told in the stream."""
-    first = await anext(lines, None)
-    async with until_gone(call.request):
+    async with until_gone(call.request), closed_behind(lines):
+        first = await anext(lines, None)
         response = await open_stream(call.request, JSON_HEADERS)
         if first is not None:
             await response.write(_line(first))

@@ -7,7 +7,7 @@ from typing import Any, cast, get_args
 
 from aiohttp import hdrs, web
 
-from fairlead.api.answers import HEADERS, JSON_HEADERS, answer, encode, open_stream, until_gone
+from fairlead.api.answers import HEADERS, JSON_HEADERS, answer, closed_behind, encode, open_stream, until_gone
 from fairlead.api.call import Call
 from fairlead.api.hijack import Hijacked, take
 from fairlead.api.pump import OnEof, pump, pump_websocket
@@ -15,6 +15,7 @@ from fairlead.api.router import Route
 from fairlead.errors import EngineError, InvalidArgument, NotFound, Unsupported
 from fairlead.model.requests import AttachSpec, LogSpec, WaitCondition
 from fairlead.model.views import WaitResult
+from fairlead.runtime.loglines import LogLine
 from fairlead.wire.frames import RAW, content_type, frame
 from fairlead.wire.logs import log_details, log_line
 from fairlead.wire.stats import paired, stats
@@ -79,13 +80,18 @@ async def logs(call: Call) -> web.StreamResponse:
     tty = container.config.tty
     details = log_details(container) if spec.details else b""
     headers = {**HEADERS, hdrs.CONTENT_TYPE: content_type(tty=tty, version=call.version)}
-    async with until_gone(call.request):
+    blocks = call.engine.containers.logs(container.id, spec)
+    async with until_gone(call.request), closed_behind(blocks):
         response = await open_stream(call.request, headers)
-        async for line in call.engine.containers.logs(container.id, spec):
-            text = log_line(line.time_ns, line.data, details, timestamps=spec.timestamps)
-            await response.write(text if tty else frame(line.stream, text))
+        async for lines in blocks:
+            await response.write(b"".join(_shown(line, details, spec.timestamps, tty) for line in lines))
         await response.write_eof()
     return response
+
+
+def _shown(line: LogLine, details: bytes, timestamps: bool, tty: bool) -> bytes:
+    text = log_line(line.time_ns, line.data, details, timestamps=timestamps)
+    return text if tty else frame(line.stream, text)
 
 
 def _log_spec(call: Call) -> LogSpec:

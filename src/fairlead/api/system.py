@@ -7,7 +7,7 @@ import time
 import msgspec
 from aiohttp import web
 
-from fairlead.api.answers import HEADERS, JSON_HEADERS, answer, encode, open_stream, until_gone
+from fairlead.api.answers import HEADERS, JSON_HEADERS, answer, closed_behind, encode, open_stream, until_gone
 from fairlead.api.call import Call
 from fairlead.api.router import Route
 from fairlead.errors import InvalidArgument
@@ -80,10 +80,10 @@ async def events(call: Call) -> web.StreamResponse:
     end = parse_moment(until) if until else None
     if begin is not None and end is not None and begin > end:
         raise InvalidArgument(f"`since` time ({since}) cannot be after `until` time ({until})")
-    matches = event_matcher(call.filters())
-    async with until_gone(call.request):
+    happenings = call.engine.events.subscribe(begin, end, event_matcher(call.filters()))
+    async with until_gone(call.request), closed_behind(happenings):
         response = await open_stream(call.request, JSON_HEADERS)
-        async for happened in call.engine.events.subscribe(begin, end, matches):
+        async for happened in happenings:
             await response.write(encode(event(happened)))
         await response.write_eof()
     return response

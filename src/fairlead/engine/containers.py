@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING
@@ -24,7 +25,7 @@ from fairlead.model.requests import AttachSpec, Filters, LogSpec, UpdateSpec, Wa
 from fairlead.model.views import Change, Inspected, Listed, PathStat, Pruned, StatsSample, Top
 from fairlead.model.volume import Volume
 from fairlead.runtime.loglines import LogLine
-from fairlead.runtime.logs import read_logs
+from fairlead.runtime.logs import read_log_blocks
 
 if TYPE_CHECKING:
     from fairlead.engine.core import Engine
@@ -59,14 +60,14 @@ class Containers:
     async def stats(self, ref: str) -> StatsSample:
         return await inspection.stats(self._engine, self.find(ref))
 
-    async def logs(self, ref: str, spec: LogSpec) -> AsyncIterator[LogLine]:
-        """The lines asked for; ends when the container does, if following."""
+    async def logs(self, ref: str, spec: LogSpec) -> AsyncGenerator[Sequence[LogLine]]:
+        """The lines asked for, those read together in one; ends when the container does, if following."""
         container = self.find(ref)
         if not (spec.stdout or spec.stderr):
             raise InvalidArgument("Bad parameters: you must choose at least one stream")
         if container.log_driver == "none":
             raise InvalidArgument("configured logging driver does not support reading")
-        async for line in read_logs(
+        blocks = read_log_blocks(
             container.log_path,
             follow=spec.follow,
             tail=spec.tail,
@@ -75,8 +76,10 @@ class Containers:
             stdout=spec.stdout,
             stderr=spec.stderr,
             running=lambda: self._is_running(container.id),
-        ):
-            yield line
+        )
+        async with aclosing(blocks):
+            async for lines in blocks:
+                yield lines
 
     def _is_running(self, identifier: str) -> bool:
         container = self._engine.store.containers.get(identifier)

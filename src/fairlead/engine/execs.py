@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from fairlead import ids
 from fairlead.engine.attaching import Session
-from fairlead.errors import Conflict, InvalidArgument, NotFound, RuntimeFailure
+from fairlead.errors import Conflict, EngineError, InvalidArgument, NotFound, RuntimeFailure
 from fairlead.ids import ContainerId, ExecId
 from fairlead.kernel import proc
 from fairlead.model.container import Container
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from fairlead.engine.core import Engine
 
 _KEPT = 256  # ended execs kept for inspection
+_START_PATIENCE = 10.0  # seconds a resize waits for the start that clients ask for at the same time; dockerd's
 
 
 class Execs:
@@ -33,6 +34,7 @@ class Execs:
         self._execs: dict[ExecId, Exec] = {}
         self._consoles: dict[ExecId, Console] = {}
         self._ended: dict[ExecId, asyncio.Event] = {}
+        self._opened: dict[ExecId, asyncio.Event] = {}  # of those whose start somebody waits for
 
     async def create(self, ref: str, spec: ExecSpec) -> ExecId:
         container = self._engine.index.find(ref)
@@ -121,11 +123,17 @@ class Execs:
             raise
         self._consoles[found.id] = Console(running.bundle, closes_with_client=not found.spec.tty)
         self._ended[found.id] = asyncio.Event()
+        self._wake(found)
         return running
+
+    def _wake(self, found: Exec) -> None:
+        if (opened := self._opened.pop(found.id, None)) is not None:
+            opened.set()
 
     def _failed(self, found: Exec, error: BaseException) -> None:
         code = error.exit_code if isinstance(error, RuntimeFailure) else 126
         self._save(replace(found, running=False, exit_code=code))
+        self._wake(found)
 
     async def _release(self, found: Exec, running: RunningExec) -> None:
         """The process runs from here on."""
@@ -161,10 +169,21 @@ class Execs:
 
     async def resize(self, ref: str, height: int, width: int) -> None:
         found = self.find(ref)
+        if found.exit_code is None and found.id not in self._consoles:
+            await self._opening(found.id)
         console = self._consoles.get(found.id)
         if console is None:
             raise Conflict(f"cannot resize a stopped exec: {found.id} is not running")
         console.resize(height, width)
+
+    async def _opening(self, identifier: ExecId) -> None:
+        opened = self._opened.setdefault(identifier, asyncio.Event())
+        try:
+            async with asyncio.timeout(_START_PATIENCE):
+                await opened.wait()
+        except TimeoutError as error:
+            self._opened.pop(identifier, None)
+            raise EngineError("timeout waiting for exec session ready") from error
 
     async def probe(self, container: Container, command: tuple[str, ...]) -> tuple[int, str]:
         """Run a health check: exit code and output; cancelled means killed."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import dataclass
 from typing import BinaryIO, Self
 
@@ -36,15 +36,43 @@ async def read_logs(
     ``tail`` counts lines of both streams, as Docker does, before the other conditions are looked at. ``since`` and
     ``until`` are nanoseconds, 0 for none. Following ends when ``running`` says no and all that was written is read.
     """
+    blocks = read_log_blocks(
+        path, follow=follow, tail=tail, since=since, until=until, stdout=stdout, stderr=stderr, running=running
+    )
+    async with aclosing(blocks):
+        async for block in blocks:
+            for line in block:
+                yield line
+
+
+async def read_log_blocks(
+    path: str,
+    *,
+    follow: bool,
+    tail: int | None,
+    since: int,
+    until: int,
+    stdout: bool,
+    stderr: bool,
+    running: Callable[[], bool],
+) -> AsyncGenerator[Sequence[LogLine]]:
+    """The same, with lines that were read together kept together: who passes them on need not do so one by one."""
     wanted = {1: stdout, 2: stderr}
-    async for line in _lines(path, follow=follow, tail=tail, running=running):
-        if until and line.time_ns > until:
-            return
-        if wanted[line.stream] and line.time_ns >= since:
-            yield line
+    async with aclosing(_blocks(path, follow=follow, tail=tail, running=running)) as blocks:
+        async for block in blocks:
+            lines = [line for line in block if wanted[line.stream] and line.time_ns >= since]
+            ended = bool(until) and any(line.time_ns > until for line in block)
+            if ended:
+                lines = [line for line in lines if line.time_ns <= until]
+            if lines:
+                yield lines
+            if ended:
+                return
 
 
-async def _lines(path: str, *, follow: bool, tail: int | None, running: Callable[[], bool]) -> AsyncIterator[LogLine]:
+async def _blocks(
+    path: str, *, follow: bool, tail: int | None, running: Callable[[], bool]
+) -> AsyncGenerator[Sequence[LogLine]]:
     parser = LineParser()
     async with AsyncExitStack() as stack:
         change = stack.enter_context(_Changes(path)) if follow else None
@@ -54,8 +82,7 @@ async def _lines(path: str, *, follow: bool, tail: int | None, running: Callable
         alive = True
         while True:
             for block in cursor.blocks():
-                for line in parser.feed(block):
-                    yield line
+                yield list(parser.feed(block))
                 await asyncio.sleep(0)
             if change is None or not alive:
                 break
@@ -64,8 +91,7 @@ async def _lines(path: str, *, follow: bool, tail: int | None, running: Callable
             if alive:
                 await change.wait()
         if not running():
-            for line in parser.flush():
-                yield line
+            yield list(parser.flush())
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,11 @@ from fairlead.errors import InvalidArgument
 
 T = TypeVar("T", bound=msgspec.Struct)
 
-# strslice.StrSlice: fields that Docker also takes as one string.
-_STRING_OR_LIST = frozenset({"Cmd", "Entrypoint", "Shell", "CapAdd", "CapDrop"})
+# strslice.StrSlice: fields that Docker also takes as one string (the Cmd of an exec is none of them).
+_STRING_OR_LIST = {
+    "Config": frozenset({"Cmd", "Entrypoint", "Shell"}),
+    "HostConfig": frozenset({"CapAdd", "CapDrop"}),
+}
 
 _INT64 = 1 << 63
 
@@ -103,7 +106,10 @@ def _plain(kind: type) -> Plain:
     """A function that brings a decoded object into the form of the struct ``kind``."""
     names = {field.name: field.encode_name for field in msgspec.structs.fields(kind)}
     hints = get_type_hints(kind)
-    fields = {encoded: _of_type(hints[name], encoded) for name, encoded in names.items()}
+    lists = _STRING_OR_LIST.get(kind.__name__, frozenset())
+    fields = {
+        encoded: _listed if encoded in lists else _of_type(hints[name], encoded) for name, encoded in names.items()
+    }
     folded = {encoded.casefold(): encoded for encoded in fields}
 
     def plain(value: Any) -> Any:
@@ -130,13 +136,15 @@ def _of_type(hint: Any, name: str) -> Plain | None:
         return _plain(hint)
     if hint is int:
         return _int64(name)
-    if name in _STRING_OR_LIST:
-        return lambda value: [value] if isinstance(value, str) else value
     if get_origin(hint) is tuple and (inner := _of_type(get_args(hint)[0], "")) is not None:
         return _each(inner)
     if isinstance(get_origin(hint), type) and issubclass(get_origin(hint), Mapping):
         return _of_mapping(get_args(hint)[1])
     return None
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
 
 
 def _int64(name: str) -> Plain:

@@ -374,7 +374,7 @@ class Containers:
             session.output.put_nowait(None)
         return session
 
-    async def logs(self, ref: str, spec: Any) -> AsyncIterator[LogLine]:
+    async def logs(self, ref: str, spec: Any) -> AsyncIterator[list[LogLine]]:
         container = self.find(ref)
         running = self.running[container.id]
         sent = 0 if spec.tail is None else max(0, len(running.log) - spec.tail)
@@ -383,7 +383,7 @@ class Containers:
             for line in running.log[sent:]:
                 sent += 1
                 if (spec.stdout and line.stream == 1) or (spec.stderr and line.stream == 2):
-                    yield line
+                    yield [line]
             if not spec.follow or not self.find(ref).state.running:
                 return
             await running.logged.wait()

@@ -269,8 +269,8 @@ def test_logs_follow_until_the_end(api: Api) -> None:
 def test_a_stream_that_fails_midway_has_no_end(api: Api, caplog: pytest.LogCaptureFixture) -> None:
     identifier = api.container("fail")
 
-    async def logs(*_: object) -> AsyncIterator[LogLine]:
-        yield LogLine(1, 1, b"first\n")
+    async def logs(*_: object) -> AsyncIterator[list[LogLine]]:
+        yield [LogLine(1, 1, b"first\n")]
         raise Conflict("the log is gone")
 
     api.engine.containers.logs = logs  # type: ignore[method-assign]

@@ -287,8 +287,14 @@ def test_versions() -> None:
 
 
 def test_exec_requests() -> None:
-    assert parse_exec(b'{"Cmd":"ls","Tty":true,"ConsoleSize":[24,80]}').console_size == (24, 80)
-    for text in (b"{}", b'{"Cmd":[""]}', b'{"Cmd":["a\\u0000"]}', b'{"Cmd":["a"],"ConsoleSize":[-1,2]}'):
+    assert parse_exec(b'{"Cmd":["ls"],"Tty":true,"ConsoleSize":[24,80]}').console_size == (24, 80)
+    for text in (
+        b"{}",
+        b'{"Cmd":"ls"}',
+        b'{"Cmd":[""]}',
+        b'{"Cmd":["a\\u0000"]}',
+        b'{"Cmd":["a"],"ConsoleSize":[-1,2]}',
+    ):
         with pytest.raises(InvalidArgument):
             parse_exec(text)
     assert parse_start(b"", LATEST)[0] is False
