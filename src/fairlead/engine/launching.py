@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -87,8 +88,10 @@ class Launching:
         overlay = self._engine.containers.rootfs(container).overlay()
         if read_only:
             mounts.mount_overlay(target, lowers=(overlay.upper, *overlay.lowers), upper="", work="")
-        else:
-            mounts.mount_overlay(target, lowers=overlay.lowers, upper=overlay.upper, work=overlay.work)
+            return
+        mounts.mount_overlay(
+            target, lowers=overlay.lowers, upper=overlay.upper, work=overlay.work, options=_overlay_options()
+        )
 
     # -- start ------------------------------------------------------------------------------------------------------
 
@@ -244,6 +247,13 @@ class Launching:
         if os.path.exists("/sys/fs/cgroup/cgroup.controllers"):
             options.append("name=cgroupns")
         return tuple(options)
+
+
+@functools.cache
+def _overlay_options() -> tuple[str, ...]:
+    """Diff and commit read the upper directory: what only a mark in it says (a renamed directory) they would miss."""
+    known = "/sys/module/overlay/parameters"
+    return tuple(f"{name}=off" for name in ("redirect_dir", "metacopy") if os.path.exists(f"{known}/{name}"))
 
 
 def _missing_bind_sources(container: Container) -> list[str]:
