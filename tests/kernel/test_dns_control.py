@@ -187,6 +187,15 @@ def test_shut_down_ends_the_process(machine: Path) -> None:
     with_resolver(machine, body)
 
 
+def test_shut_down_of_one_that_has_gone(machine: Path) -> None:
+    async def body(resolver: Resolver, processes: Processes) -> None:
+        processes.current.kill()
+        await resolver.shut_down()
+        assert len(processes.started) == 1
+
+    with_resolver(machine, body)
+
+
 def test_second_process_leaves_the_first_alone(machine: Path, sandbox: Sandbox) -> None:
     async def body(resolver: Resolver, processes: Processes) -> None:
         await furnish(resolver, sandbox)

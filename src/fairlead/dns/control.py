@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 
 import fairlead
 from fairlead.dns import protocol
@@ -130,9 +131,11 @@ class Resolver:
         self._mirror.close()
 
     async def shut_down(self) -> None:
-        """Ends the process, for when nothing needs it any more, and this side with it."""
+        """Ends the process, for when nothing needs it any more, and this side with it; one that has gone is fine."""
+        self._closed = True
         try:
-            await self._ask([Operation({"op": "retire"})])
+            with suppress(_GoneError):
+                await self._ask([Operation({"op": "retire"})])
         finally:
             await self.close()
 
