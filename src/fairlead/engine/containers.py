@@ -294,15 +294,16 @@ class Containers:
             yield block
 
     async def stat_archive(self, ref: str, path: str) -> PathStat:
-        return await copying.stat(self._engine, self.find(ref), path)
+        return await copying.stat(self._engine, self.find(ref), path, ref)
 
     async def get_archive(self, ref: str, path: str) -> tuple[PathStat, AsyncIterator[bytes]]:
-        return await copying.get(self._engine, self.find(ref), path)
+        return await copying.get(self._engine, self.find(ref), path, ref)
 
     async def put_archive(
         self, ref: str, path: str, stream: AsyncIterator[bytes], no_overwrite: bool = False, copy_uid_gid: bool = False
     ) -> None:
-        await copying.put(self._engine, self.find(ref), path, stream, no_overwrite, copy_uid_gid)
+        how = copying.Unpacking(path=path, ref=ref, no_overwrite=no_overwrite, copy_uid_gid=copy_uid_gid)
+        await copying.put(self._engine, self.find(ref), stream, how)
 
 
 def _discard_logs(directory: str) -> None:

@@ -7,6 +7,7 @@ import contextlib
 import os
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fairlead.engine.threads import in_own_thread
@@ -52,18 +53,18 @@ def root_of(engine: Engine, container: Container) -> Iterator[str]:
 async def stat(engine: Engine, container: Container, path: str) -> PathStat:
     def look() -> PathStat:
         with root_of(engine, container) as root:
-            return archive.stat_path(root, path)
+            return archive.stat_path(root, path, container.name)
 
     return await in_own_thread(look)
 
 
-async def get(engine: Engine, container: Container, path: str) -> tuple[PathStat, AsyncIterator[bytes]]:
+async def get(engine: Engine, container: Container, path: str, ref: str) -> tuple[PathStat, AsyncIterator[bytes]]:
     """The path's facts and a tar of it."""
-    found = await stat(engine, container, path)
+    found = await stat(engine, container, path, ref)
 
     def write(fd: int) -> None:
         with root_of(engine, container) as root:
-            archive.get_archive(root, path, fd)
+            archive.get_archive(root, path, fd, container.name)
 
     return found, _piped(write)
 
@@ -85,23 +86,35 @@ async def export(engine: Engine, container: Container) -> AsyncIterator[bytes]:
         yield block
 
 
-async def put(
-    engine: Engine,
-    container: Container,
-    path: str,
-    stream: AsyncIterator[bytes],
-    no_overwrite: bool,
-    copy_uid_gid: bool,
-) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unpacking:
+    """How a tar is put into a container. ``ref`` is how the user called it."""
+
+    path: str
+    ref: str
+    no_overwrite: bool = False
+    copy_uid_gid: bool = False
+
+
+async def put(engine: Engine, container: Container, stream: AsyncIterator[bytes], how: Unpacking) -> None:
     """Unpack a tar at a directory of the container; nothing outside its root can be reached."""
     with tempfile.TemporaryFile(dir=engine.settings.data_root) as spool:
         async for block in stream:
             spool.write(block)
         spool.seek(0)
+        identity = engine.launching.identity(container)
 
         def unpack() -> None:
             with root_of(engine, container) as root:
-                archive.put_archive(root, path, spool, no_overwrite=no_overwrite, copy_uid_gid=copy_uid_gid)
+                archive.put_archive(
+                    root,
+                    how.path,
+                    spool,
+                    no_overwrite=how.no_overwrite,
+                    copy_uid_gid=how.copy_uid_gid,
+                    owner=(identity.uid, identity.gid),
+                    container=how.ref,
+                )
 
         await in_own_thread(unpack)
 

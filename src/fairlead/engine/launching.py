@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from fairlead.engine.bundles import Bundles, apparmor_is_there
-from fairlead.engine.volumeseed import seed
+from fairlead.engine import mountspecs
+from fairlead.engine.bundles import SHM, Bundles, apparmor_is_there
+from fairlead.engine.volumeseed import mount_inside, seed
 from fairlead.errors import EngineError
 from fairlead.ids import ContainerId
 from fairlead.kernel import mounts, proc
@@ -24,6 +25,7 @@ from fairlead.runtime.crun import OciRuntime
 from fairlead.runtime.exits import forget_exit, read_exit
 from fairlead.runtime.logrotation import LogPolicy, LogRotation, parse_policy
 from fairlead.runtime.streams import Console
+from fairlead.runtime.users import Identity
 
 if TYPE_CHECKING:
     from fairlead.engine.core import Engine
@@ -93,6 +95,10 @@ class Launching:
             target, lowers=overlay.lowers, upper=overlay.upper, work=overlay.work, options=_overlay_options()
         )
 
+    def identity(self, container: Container) -> Identity:
+        """Whom the container's first process runs as."""
+        return self._bundles.identity(container, container.config.user)
+
     # -- start ------------------------------------------------------------------------------------------------------
 
     async def create(self, container: Container) -> Launched:
@@ -100,7 +106,7 @@ class Launching:
         await self._prepare_mounts(container)
         place = self._bundle(container)
         os.makedirs(self._rootfs(container), mode=0o711, exist_ok=True)
-        spec = self._bundles.spec(container, self._rootfs(container))
+        spec = self._bundles.spec(self._with_subpaths(container), self._rootfs(container))
         with open(os.path.join(place, "config.json"), "wb") as file:
             file.write(bundle.render(spec))
         forget_exit(self.exit_dir, container.id)
@@ -121,9 +127,35 @@ class Launching:
             terminal=config.tty,
             stdin=config.open_stdin,
             leave_stdin_open=config.open_stdin and not config.stdin_once,
-            # In the mount namespace that conmon and the container share with nobody: gone when they are.
-            prepare=lambda: self.mount_root(container, self._rootfs(container)),
+            prepare=lambda: self._mount_view(container),
         )
+
+    def _mount_view(self, container: Container) -> None:
+        """What the container is made of, in the mount namespace that conmon and it share with nobody.
+
+        All of it is gone when they are.
+        """
+        self.mount_root(container, self._rootfs(container))
+        for number, point in enumerate(container.mounts):
+            if subpath := mountspecs.subpath(point):
+                mount_inside(point.source, subpath, self._subpath_place(container, number))
+        if (donor := self._bundles.shm_donor(container)) is not None:
+            place = self._bundles.shm_place(container)
+            os.makedirs(place, exist_ok=True)
+            mounts.borrow(f"/proc/{donor.state.pid}/ns/mnt", SHM, place)
+
+    def _subpath_place(self, container: Container, number: int) -> str:
+        return os.path.join(self._bundle(container), f"subpath-{number}")
+
+    def _with_subpaths(self, container: Container) -> Container:
+        """As the runtime must see it: parts of volumes taken from where ``_mount_view`` puts them."""
+        points = tuple(
+            replace(point, source=self._subpath_place(container, number), options=())
+            if mountspecs.subpath(point)
+            else point
+            for number, point in enumerate(container.mounts)
+        )
+        return replace(container, mounts=points)
 
     @staticmethod
     def _log_policy(container: Container) -> LogPolicy:
@@ -140,7 +172,7 @@ class Launching:
         for point in container.mounts:
             if point.type == "volume":
                 path = await self._engine.volumes.enter(point.name, container.id)
-                if point.copy_up:
+                if point.copy_up and not mountspecs.subpath(point):
                     overlay = self._engine.containers.rootfs(container).overlay()
                     await self._engine.in_thread(seed, path, point.target, (overlay.upper, *overlay.lowers))
 
