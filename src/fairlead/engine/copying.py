@@ -50,10 +50,12 @@ def root_of(engine: Engine, container: Container) -> Iterator[str]:
             os.rmdir(place)
 
 
-async def stat(engine: Engine, container: Container, path: str) -> PathStat:
+async def stat(engine: Engine, container: Container, path: str, ref: str) -> PathStat:
+    """``ref`` is how the user called the container, for the sentence that says what was not found."""
+
     def look() -> PathStat:
         with root_of(engine, container) as root:
-            return archive.stat_path(root, path, container.name)
+            return archive.stat_path(root, path, ref)
 
     return await in_own_thread(look)
 
