@@ -301,7 +301,9 @@ def test_exec_runs_beside_the_container_s_process(place: Place) -> None:
             script = "pwd; echo $A$B; echo err >&2; exit 5"
             assert await execs.run("sh", "-c", script, env=("B=2",)) == (5, {1: b"/work\n12\n", 2: b"err\n"})
             assert await execs.run("cat", feed=b"y" * 100_000) == (0, {1: b"y" * 100_000, 2: b""})
-            code, got = await execs.run("sh", "-c", "tty; stty size; echo $TERM", tty=True, console_size=(12, 34))
+            # crun 1.8 gives an exec's terminal its size while the process starts already.
+            script = "tty; until stty size 2>/dev/null; do :; done; echo $TERM"
+            code, got = await execs.run("sh", "-c", script, tty=True, console_size=(12, 34))
             assert (code, got[1]) == (0, b"/dev/pts/0\r\n12 34\r\nxterm\r\n")
             web = Identity(uid=33, gid=44, groups=(44,), home="/srv/web")
             code, got = await execs.run("sh", "-c", "id -u; echo $HOME; pwd", identity=web, working_dir="/tmp")
@@ -351,7 +353,6 @@ def test_no_descriptor_and_no_zombie_is_left(crun: Place) -> None:
         assert launched is not None
         await execs.box.exited()
         await asyncio.sleep(0.05)
-        with pytest.raises(ChildProcessError):
-            os.waitpid(launched.monitor, os.WNOHANG)
+        assert not os.path.exists(f"/proc/{launched.monitor}")
 
     asyncio.run(life())

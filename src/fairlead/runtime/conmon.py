@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import subprocess
@@ -13,12 +12,12 @@ from typing import Any, Protocol
 
 from fairlead.errors import RuntimeFailure
 from fairlead.runtime.failures import exec_failure, start_failure
+from fairlead.runtime.reports import ExecPipes, SyncPipe, SyncReader
 from fairlead.runtime.sealed import SealedPrograms
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # conmon binds its console socket in TMPDIR; sun_path holds 108 bytes and the name takes 19.
 _LONGEST_TMP = 85
-_PIPE_READ = 64 << 10
 
 
 class Spawn(Protocol):
@@ -141,15 +140,16 @@ class Monitor:
                 leave_stdin_open=launch.leave_stdin_open or launch.terminal,
             ),
         ]
-        with _sync_pipe() as (reader, writer):
-            environment = {**self._environment, "_OCI_SYNCPIPE": str(writer)}
-            running = self._start(launch, arguments, environment, (writer, *_given(sealed)))
-            os.close(writer)
-            report = await SyncReader(reader).next()
+        with SyncPipe() as pipe:
+            environment = {**self._environment, "_OCI_SYNCPIPE": str(pipe.given)}
+            running = self._start(launch, arguments, environment, (pipe.given, *_given(sealed)))
+            pipe.close_given()
+            report = await SyncReader(pipe.reports).next()
         pid = report.get("pid", -1) if report else -1
         if pid < 0:
             command = _command(os.path.join(launch.bundle, "config.json"))
             raise start_failure(_message(report, running), launch.runtime.name, command)
+        running.hush()
         return Launched(running.pid, pid)
 
     async def launch_exec(self, launch: LaunchExec) -> RunningExec:
@@ -203,7 +203,7 @@ class Monitor:
         arguments: list[str],
         environment: Mapping[str, str],
         given: Sequence[int],
-    ) -> subprocess.Popen[bytes]:
+    ) -> _Child:
         running = self._spawn(
             arguments,
             env=environment,
@@ -215,8 +215,7 @@ class Monitor:
             cwd=launch.bundle,
             prepare=launch.prepare if isinstance(launch, Launch) else None,
         )
-        _reap_when_gone(running)
-        return running
+        return _Child(running)
 
 
 def _given(sealed: int | None) -> tuple[int, ...]:
@@ -242,116 +241,49 @@ def _flags(*, terminal: bool, stdin: bool, leave_stdin_open: bool) -> Iterator[s
         yield "--leave-stdin-open"
 
 
-def _reap_when_gone(running: subprocess.Popen[bytes]) -> None:
-    loop = asyncio.get_running_loop()
-    pidfd = os.pidfd_open(running.pid)
+class _Child:
+    """A conmon process: reaped when it ends; what it complains of is kept until ``complaint`` or ``hush``."""
 
-    def reap() -> None:
-        loop.remove_reader(pidfd)
-        os.close(pidfd)
-        running.wait()
+    def __init__(self, running: subprocess.Popen[bytes]) -> None:
+        assert running.stderr is not None
+        self.pid = running.pid
+        self._running = running
+        self._stderr = running.stderr
+        os.set_blocking(self._stderr.fileno(), False)
+        self._loop = asyncio.get_running_loop()
+        self._pidfd = os.pidfd_open(running.pid)
+        self._loop.add_reader(self._pidfd, self._reap)
 
-    loop.add_reader(pidfd, reap)
+    def complaint(self) -> str:
+        """What it said before it gave up its stderr."""
+        if self._stderr.closed:
+            return ""
+        said = self._stderr.read() or b""
+        self.hush()
+        return said.decode("utf-8", "replace").strip()
+
+    def hush(self) -> None:
+        """All went well: nobody will ask."""
+        self._stderr.close()
+
+    def _reap(self) -> None:
+        self._loop.remove_reader(self._pidfd)
+        os.close(self._pidfd)
+        self._running.wait()
 
 
-def _message(report: Mapping[str, Any] | None, running: subprocess.Popen[bytes]) -> str:
-    """What the runtime said, else what conmon said before it gave up its stderr."""
+def _message(report: Mapping[str, Any] | None, child: _Child) -> str:
+    """What the runtime said, else what conmon said."""
+    complaint = child.complaint()
     if report and report.get("message"):
         return str(report["message"])
-    assert running.stderr is not None
-    os.set_blocking(running.stderr.fileno(), False)
-    said = running.stderr.read() or b""
-    return said.decode("utf-8", "replace").strip() or "conmon ended without a word"
-
-
-@contextlib.contextmanager
-def _sync_pipe() -> Iterator[tuple[int, int]]:
-    """A pipe whose write end conmon gets; whoever passes it on closes that end."""
-    reader, writer = os.pipe2(os.O_CLOEXEC)
-    os.set_blocking(reader, False)
-    try:
-        yield reader, writer
-    finally:
-        os.close(reader)
-
-
-class SyncReader:
-    """Reads conmon's reports, one JSON object a line, from a non-blocking pipe."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self._buffer = b""
-
-    async def next(self) -> Mapping[str, Any] | None:
-        """The next report; None when the pipe ends before one."""
-        while b"\n" not in self._buffer:
-            try:
-                piece = os.read(self._descriptor, _PIPE_READ)
-            except BlockingIOError:
-                await _readable(self._descriptor)
-                continue
-            if not piece:
-                return None
-            self._buffer += piece
-        line, _, self._buffer = self._buffer.partition(b"\n")
-        # conmon copies control characters of the runtime's message unescaped.
-        report = json.loads(line.decode("utf-8", "replace"), strict=False)
-        return report if isinstance(report, dict) else None
-
-
-async def _readable(descriptor: int) -> None:
-    loop = asyncio.get_running_loop()
-    ready: asyncio.Future[None] = loop.create_future()
-    loop.add_reader(descriptor, _finish, ready)
-    try:
-        await ready
-    finally:
-        loop.remove_reader(descriptor)
-
-
-def _finish(ready: asyncio.Future[None]) -> None:
-    if not ready.done():
-        ready.set_result(None)
-
-
-class ExecPipes:
-    """The three pipes of an exec: reports, "attach now", and the start signals. ``given`` are conmon's ends."""
-
-    def __init__(self) -> None:
-        self.reports, reports = os.pipe2(os.O_CLOEXEC)
-        self.attached, attached = os.pipe2(os.O_CLOEXEC)
-        start, self.start = os.pipe2(os.O_CLOEXEC)
-        self.given = (reports, attached, start)
-        os.set_blocking(self.reports, False)
-        os.set_blocking(self.attached, False)
-        self._open = {self.reports, self.attached, self.start, *self.given}
-
-    def environment(self) -> Mapping[str, str]:
-        names = ("_OCI_SYNCPIPE", "_OCI_ATTACHPIPE", "_OCI_STARTPIPE")
-        return dict(zip(names, map(str, self.given), strict=True))
-
-    def close_given(self) -> None:
-        for descriptor in self.given:
-            self._close(descriptor)
-
-    def close_start(self) -> None:
-        self._close(self.start)
-        self._close(self.attached)
-
-    def close(self) -> None:
-        for descriptor in tuple(self._open):
-            self._close(descriptor)
-
-    def _close(self, descriptor: int) -> None:
-        if descriptor in self._open:
-            self._open.discard(descriptor)
-            os.close(descriptor)
+    return complaint or "conmon ended without a word"
 
 
 class RunningExec:
     """An exec whose process is held back until ``release``; then ``pid`` and, at the end, the exit code come."""
 
-    def __init__(self, launch: LaunchExec, monitor: subprocess.Popen[bytes], pipes: ExecPipes) -> None:
+    def __init__(self, launch: LaunchExec, monitor: _Child, pipes: ExecPipes) -> None:
         self._launch = launch
         self._monitor = monitor
         self._pipes = pipes
@@ -372,8 +304,10 @@ class RunningExec:
         report = await self._reports.next()
         pid = int(report.get("data", -1)) if report else -1
         if pid < 0:
+            failure = exec_failure(_message(report, self._monitor), _command(self._launch.process_file))
             self.close()
-            raise exec_failure(_message(report, self._monitor), _command(self._launch.process_file))
+            raise failure
+        self._monitor.hush()
         return pid
 
     async def wait(self) -> int:
@@ -387,3 +321,4 @@ class RunningExec:
     def close(self) -> None:
         """Give the pipes back; the process itself is not touched."""
         self._pipes.close()
+        self._monitor.hush()

@@ -145,10 +145,12 @@ def _read_in(layer: str, name: str) -> str | None:
         return "" if error.errno == errno.ENXIO else _opaque(layer)
     finally:
         os.close(root)
-    with os.fdopen(file, "rb") as stream:
+    try:
         if not stat.S_ISREG(os.fstat(file).st_mode):
             return ""
-        return stream.read(_MAX_FILE).decode("utf-8", "replace")
+        return os.read(file, _MAX_FILE).decode("utf-8", "replace")
+    finally:
+        os.close(file)
 
 
 def _opaque(layer: str) -> str | None:
