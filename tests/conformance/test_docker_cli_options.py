@@ -319,7 +319,7 @@ def test_env_file_and_label_file(engine: Engine) -> None:
     ],
 )
 def test_refusals(engine: Engine, flags: list[str], message: str) -> None:
-    done = engine.docker("create", *flags, "busybox", check=False)
+    done = engine.docker("create", "--pull", "never", *flags, "busybox", check=False)
     assert done.returncode
     assert message.lower() in done.stderr.lower()
     assert engine.out("ps", "-aq") == ""

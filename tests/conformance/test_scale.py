@@ -41,9 +41,8 @@ def test_a_thousand_published_ports_are_one_range(engine: Engine) -> None:
     before = Path(f"/proc/{engine.pid}/statm").read_text().split()[1]
     engine.docker("run", "-d", *argv)
     for port in (20000, 20500, 20999):
-        asked = [engine.host.call(lambda p=port: inside.exchange("127.0.0.1", p, b""))]
-        asked.append(engine.machine.peer.call(lambda p=port: inside.exchange(HOST4, p, b"")))
-        assert asked == [f"{port}\n".encode()] * 2
+        asked = (engine.host.exchange("127.0.0.1", port), engine.machine.peer.exchange(HOST4, port))
+        assert asked == (f"{port}\n".encode(),) * 2
     assert engine.out("ps", "--format", "{{.Ports}}").startswith("0.0.0.0:20000-20999->20000-20999/tcp")
     grown = (int(Path(f"/proc/{engine.pid}/statm").read_text().split()[1]) - int(before)) * 4
     assert grown < 20_000, f"the daemon grew by {grown} KiB"

@@ -16,6 +16,7 @@ def served(engine: Engine) -> Engine:
     engine.docker("network", "create", "--ipv6", "n")
     argv = ["-p", "8080:80", "-p", "127.0.0.1:8081:80", "-p", "[::1]:8081:80", "-p", f"{HOST4}:8082:80"]
     engine.docker("run", "-d", "--name", "web", "--network", "n", *argv, "nginx")
+    engine.listens("web", 80)
     return engine
 
 

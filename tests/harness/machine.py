@@ -40,6 +40,18 @@ ip link set lo up
 """
 
 
+def patiently(call: Callable[[], T], seconds: float = 2.0) -> T:
+    """What ``call`` returns once it is not refused any more."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            return call()
+        except ConnectionError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.02)
+
+
 class Holder:
     """Namespaces held open by one idle process."""
 
@@ -92,14 +104,11 @@ class Host:
 
     def get(self, address: str, port: int, path: str = "/", timeout: float = 3.0) -> str:
         """The page; a server that was only just started is given the time to listen."""
-        end = time.monotonic() + timeout
-        while True:
-            try:
-                return self.call(lambda: inside.get(address, port, path, timeout))
-            except ConnectionRefusedError:
-                if time.monotonic() > end:
-                    raise
-                time.sleep(0.02)
+        return self.call(lambda: patiently(lambda: inside.get(address, port, path, timeout), timeout))
+
+    def exchange(self, address: str, port: int, payload: bytes = b"") -> bytes:
+        """All that a TCP server answers to ``payload``, with the same patience."""
+        return self.call(lambda: patiently(lambda: inside.exchange(address, port, payload)))
 
     def reaches(self, address: str, port: int, timeout: float = 0.7) -> bool:
         """Whether anything at all answers a GET there."""
