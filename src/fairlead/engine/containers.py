@@ -126,7 +126,7 @@ class Containers:
 
     def _with_places(self, container: Container) -> Container:
         """Where the container's files will be; hostname defaults to the short id, as in Docker."""
-        directory = os.path.join(self._engine.settings.data_root, "containers", container.id)
+        directory = self._directory(container.id)
         os.makedirs(directory, mode=0o710)
         config = container.config
         if not config.hostname and not options.shares_hostname(container.host):
@@ -139,6 +139,9 @@ class Containers:
             hosts_path=os.path.join(directory, "hosts"),
             resolv_conf_path=os.path.join(directory, "resolv.conf"),
         )
+
+    def _directory(self, identifier: ids.ContainerId) -> str:
+        return os.path.join(self._engine.settings.data_root, "containers", identifier)
 
     def rootfs(self, container: Container) -> RootFs:
         return RootFs(self._engine.settings.data_root, container.id)
@@ -160,7 +163,7 @@ class Containers:
 
     async def forget(self, container: Container, volumes: bool) -> None:
         """Record, files and, if asked, anonymous volumes of what does not run; its lock is held."""
-        directory = os.path.dirname(container.hosts_path)
+        directory = self._directory(container.id)
         self._engine.index.delete(container)
         self.rootfs(container).remove()
         await self._engine.in_thread(_discard_logs, directory)

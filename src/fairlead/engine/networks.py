@@ -20,6 +20,8 @@ from fairlead.model.requests import Filters
 from fairlead.model.views import NetworkView
 from fairlead.net import ipam, validate
 from fairlead.net.drivers import DRIVERS
+from fairlead.net.drivers.bridge import choose_mtu
+from fairlead.net.drivers.options import parse_options
 from fairlead.net.plan import plan
 from fairlead.net.state import State
 from fairlead.net.world import World
@@ -138,13 +140,22 @@ class Networks:
         if spec.driver in ("host", "null"):
             raise Forbidden(f'only one instance of "{spec.driver}" network is allowed')
         validate.check_network(spec)
-        facts = self.host_facts()
+        facts = self._facts_for(spec)
         driver.check(spec, facts)
         network, warnings = self._decide(ids.NetworkId(ids.new_id()), spec, facts)
         self._check_conflicts(network)
         await self.establish(network)
         self.tell(network, "create")
         return network, warnings
+
+    def _facts_for(self, spec: NetworkSpec) -> HostFacts:
+        """The host as it is now where the choice depends on it: its routes, and the bridge that was asked for."""
+        facts = self.host_facts()
+        name = parse_options(spec).name
+        links = [link for link in facts.links if link != name]
+        if name and self._engine.kernel.has_link(name):
+            links.append(name)
+        return replace(facts, routes=self._engine.kernel.host_routes(), links=tuple(links))
 
     def _complete(self, spec: NetworkSpec) -> NetworkSpec:
         """With the daemon's defaults for the driver, and what a config-only network lends."""
@@ -190,7 +201,9 @@ class Networks:
         )
         network = Network(id=identifier, spec=spec, created=time.time_ns(), subnets=tuple(subnets))
         name = DRIVERS[spec.driver].bridge_name(network)
-        return replace(network, bridge=name, adopted=bool(name) and self._is_foreign(name, facts)), list(warnings)
+        adopted = bool(name) and self._is_foreign(name, facts)
+        mtu = choose_mtu(spec, World(settings=self._engine.settings, host=facts)) if spec.driver == "bridge" else 0
+        return replace(network, bridge=name, adopted=adopted, mtu=mtu), list(warnings)
 
     def _is_foreign(self, link: str, facts: HostFacts) -> bool:
         return link in facts.links and not any(network.bridge == link for network in self._engine.store.networks)

@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from fairlead import ids
 from fairlead.dns.view import Adopted, EndpointNames, View
 from fairlead.engine import files
@@ -107,8 +109,9 @@ class Sandboxes:
     async def prepare(self, container: Container) -> Container:
         """Endpoints decided, host ports claimed, the record saved: the intention."""
         if not has_own_sandbox(container):
-            key = self._shared_key(container)
-            return self._engine.index.save(replace(container, sandbox_key=key))
+            container = self._engine.index.save(self._sharing(container))
+            self.write_files(container)
+            return container
         try:
             endpoints = self._decider.endpoints(container)
             endpoints = await self.claims.claim(container, endpoints)
@@ -122,10 +125,22 @@ class Sandboxes:
         self.write_files(container)
         return container
 
-    def _shared_key(self, container: Container) -> str:
+    def _sharing(self, container: Container) -> Container:
+        """With what belongs to the sandbox it shares: the other container's files and hostname, too."""
         if (other := joined(container)) is None:
-            return f"/proc/{os.getpid()}/ns/net" if not os.path.exists("/run/netns/default") else "/run/netns/default"
-        return self._engine.index.find(other).sandbox_key
+            return replace(container, sandbox_key=f"/proc/{os.getpid()}/ns/net")
+        owner = self._engine.index.find(other)
+        config = msgspec.structs.replace(
+            container.config, hostname=owner.config.hostname, domainname=owner.config.domainname
+        )
+        return replace(
+            container,
+            spec=replace(container.spec, config=config),
+            sandbox_key=owner.sandbox_key,
+            hostname_path=owner.hostname_path,
+            hosts_path=owner.hosts_path,
+            resolv_conf_path=owner.resolv_conf_path,
+        )
 
     def _free_pin(self, container: Container) -> str:
         """The container's name, or the name with the id behind it where the name is somebody else's."""
@@ -304,7 +319,7 @@ class Sandboxes:
             for held in (sandbox.udp, sandbox.tcp):
                 held.close()
             netns.remove(sandbox.ns)
-        netns.forget_pin(self._engine.settings.exec_root, container.id)
+        self._remove_pin(container.id)
         for endpoint in container.endpoints:
             self._tell("disconnect", endpoint, container)
 
@@ -390,11 +405,15 @@ class Sandboxes:
         for name in os.listdir(root):
             if not ids.is_full_id(name) or name in known:
                 continue
-            identifier = ContainerId(name)
-            pin = netns.read_pin(root, identifier)
-            if pin is not None and pin.stands():
-                netns.remove(netns.open_existing(pin.path))
-            netns.forget_pin(root, identifier)
+            self._remove_pin(ContainerId(name))
+
+    def _remove_pin(self, identifier: ContainerId) -> None:
+        """Of a sandbox that this daemon, or one before it, opened."""
+        root = self._engine.settings.exec_root
+        pin = netns.read_pin(root, identifier)
+        if pin is not None and pin.stands():
+            netns.remove(netns.open_existing(pin.path))
+        netns.forget_pin(root, identifier)
 
     # -- while it runs ----------------------------------------------------------------------------------------------
 

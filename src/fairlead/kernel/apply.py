@@ -17,6 +17,7 @@ from fairlead.kernel.netns import Namespace
 from fairlead.kernel.nft import Nft
 from fairlead.kernel.reaper import Reaper
 from fairlead.kernel.wiring import Wiring
+from fairlead.model.address import Prefix
 from fairlead.model.host import HostFacts
 from fairlead.net.state import (
     HOST,
@@ -117,6 +118,14 @@ class Kernel:
 
     def host_facts(self) -> HostFacts:
         return observe.host_facts(self.host.netlink)
+
+    def host_routes(self) -> tuple[Prefix, ...]:
+        """All that the host has routes to, without the rest of the facts."""
+        return observe.host_routes(self.host.netlink)
+
+    def has_link(self, name: str) -> bool:
+        """Whether the host has a link of that name now."""
+        return self.host.netlink.link(name) is not None
 
     def _apply_elements(self, steps: Sequence[Step]) -> None:
         if not steps:

@@ -9,7 +9,7 @@ from ipaddress import ip_address
 
 from fairlead.kernel import netns, sysctl
 from fairlead.kernel.ledger import Ledger
-from fairlead.kernel.netlink.codec import LinkInfo
+from fairlead.kernel.netlink.codec import LinkInfo, RouteEntry
 from fairlead.kernel.netlink.connection import Netlink
 from fairlead.kernel.netns import Namespace
 from fairlead.kernel.reaper import CONDEMNED, CONDEMNED_PREFIX
@@ -125,15 +125,24 @@ def host_facts(netlink: Netlink) -> HostFacts:
     mtus = {link.index: link.mtu for link in links}
     found = [route for route in netlink.routes() if route.unicast]
     defaults = [mtus[route.index] for route in found if not route.prefix.prefixlen and route.index in mtus]
-    prefixes: set[Prefix] = {route.prefix for route in found if route.prefix.prefixlen}
     return HostFacts(
-        routes=tuple(sorted(prefixes, key=lambda prefix: (prefix.version, prefix))),
+        routes=_destinations(found),
         links=tuple(link.name for link in links),
         addresses=tuple(entry.address for entry in netlink.addresses() if entry.index in mtus),
         default_mtu=defaults[0] if defaults else 1500,
         ipv6=os.path.exists("/proc/sys/net/ipv6"),
         nameservers=tuple(nameservers(_resolv_conf())),
     )
+
+
+def host_routes(netlink: Netlink) -> tuple[Prefix, ...]:
+    """What the host has routes to, by itself: the part of the facts that is cheap however many links there are."""
+    return _destinations(route for route in netlink.routes() if route.unicast)
+
+
+def _destinations(routes: Iterable[RouteEntry]) -> tuple[Prefix, ...]:
+    prefixes: set[Prefix] = {route.prefix for route in routes if route.prefix.prefixlen}
+    return tuple(sorted(prefixes, key=lambda prefix: (prefix.version, prefix)))
 
 
 def _resolv_conf() -> str:

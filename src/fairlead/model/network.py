@@ -60,6 +60,7 @@ class Network:
     subnets: tuple[Subnet, ...] = ()
     bridge: str = ""  # the bridge link's name on the host; "" for drivers without one
     adopted: bool = False  # the bridge was there before us: never deleted
+    mtu: int = 0  # decided once: the host's default route may move to another link, running containers cannot
 
     @property
     def name(self) -> str:

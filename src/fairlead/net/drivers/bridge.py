@@ -22,6 +22,7 @@ __all__ = [
     "BridgeOptions",
     "bridge_name",
     "check",
+    "choose_mtu",
     "endpoint_wants",
     "network_wants",
     "parse_options",
@@ -94,15 +95,20 @@ def _bridge_link(network: Network, name: str, options: BridgeOptions, world: Wor
         ns=HOST,
         name=name,
         kind=LinkKind.BRIDGE,
-        mtu=_mtu(options, world),
+        mtu=_mtu(network, world),
         # A bridge otherwise takes its lowest port's MAC, which changes as ports come and go.
         mac=_stable_mac(network.id),
         alias=network.name[:_IFALIAS_LONGEST],
     )
 
 
-def _mtu(options: BridgeOptions, world: World) -> int:
-    return options.mtu or world.settings.mtu or world.host.default_mtu
+def choose_mtu(spec: NetworkSpec, world: World) -> int:
+    """As asked for, as the daemon's flags say, or that of the host's way out."""
+    return parse_options(spec).mtu or world.settings.mtu or world.host.default_mtu
+
+
+def _mtu(network: Network, world: World) -> int:
+    return network.mtu or choose_mtu(network.spec, world)
 
 
 def _stable_mac(identifier: str) -> str:
@@ -149,7 +155,7 @@ def _host_link(network: Network, endpoint: Endpoint, options: BridgeOptions, wor
         ns=HOST,
         name=endpoint.host_ifname,
         kind=LinkKind.VETH,
-        mtu=_mtu(options, world),
+        mtu=_mtu(network, world),
         master=network.bridge or bridge_name(network),
         alias=f"{who}/{network.name}"[:_IFALIAS_LONGEST],
         peer_ns=endpoint.container,
@@ -172,7 +178,7 @@ def _sandbox_facts(network: Network, endpoint: Endpoint, world: World) -> Iterat
         ns=ns,
         name=link,
         kind=LinkKind.VETH,
-        mtu=_mtu(parse_options(network.spec), world),
+        mtu=_mtu(network, world),
         mac=endpoint.mac,
         peer_ns=HOST,
         peer=endpoint.host_ifname,
