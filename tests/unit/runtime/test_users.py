@@ -6,7 +6,7 @@ from fairlead.errors import RuntimeFailure
 from fairlead.runtime.users import Accounts, Identity, resolve
 
 ACCOUNTS = Accounts(
-    passwd="# accounts\nroot:x:0:0:root:/root:/bin/sh\nweb:x:33:44::/srv:/bin/sh\nbroken:x:no:1\n7:x:70:71::/seven:\n\n",
+    passwd="# all\nroot:x:0:0:root:/root:/bin/sh\nweb:x:33:44::/srv:/bin/sh\nbroken:x:no:1\n7:x:70:71::/seven:\n\n",
     group="root:x:0:\nwww:x:44:\nlog:x:55:web,other\nwheel:x:10:root\nbad\n",
 )
 
