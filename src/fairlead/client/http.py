@@ -191,7 +191,12 @@ def decode(data: bytes) -> object:
 
 
 def send(connection: socket.socket, request: Request) -> None:
-    """Writes the request; a broken pipe while the body goes out is left for the answer to explain."""
+    """Writes the request; that nobody reads it any more is left for the answer to explain."""
+    with suppress(BrokenPipeError, ConnectionResetError):
+        _send(connection, request)
+
+
+def _send(connection: socket.socket, request: Request) -> None:
     body = request.body
     head = [f"{request.method} {request.target} HTTP/1.1"]
     head += [f"{name}: {value}" for name, value in request.headers.items()]
@@ -200,13 +205,10 @@ def send(connection: socket.socket, request: Request) -> None:
         connection.sendall("\r\n".join([*head, "", ""]).encode() + body)
         return
     connection.sendall("\r\n".join([*head, "Transfer-Encoding: chunked", "", ""]).encode())
-    try:
-        for piece in body:
-            if piece:
-                connection.sendall(b"%x\r\n%b\r\n" % (len(piece), piece))
-        connection.sendall(b"0\r\n\r\n")
-    except (BrokenPipeError, ConnectionResetError):
-        return
+    for piece in body:
+        if piece:
+            connection.sendall(b"%x\r\n%b\r\n" % (len(piece), piece))
+    connection.sendall(b"0\r\n\r\n")
 
 
 def _head(reader: Reader) -> tuple[int, str, dict[str, str]]:
