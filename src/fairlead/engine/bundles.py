@@ -17,6 +17,7 @@ from fairlead.model.container import Container, HostConfig
 from fairlead.runtime import devices, security
 from fairlead.runtime.bundle import BundleSpec, Cgroups, Confinement, LimitFacts, MountFacts, Namespaces
 from fairlead.runtime.capabilities import choose as choose_capabilities
+from fairlead.runtime.capabilities import read_available
 from fairlead.runtime.seccomp import Platform, Profile
 from fairlead.runtime.seccomp import choose as choose_profile
 from fairlead.runtime.seccomp_filter import UncompilableError, compile_filter
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 _INITS = ("/usr/bin/tini-static", "/usr/bin/docker-init", "/usr/libexec/podman/catatonit", "/usr/bin/tini")
 _APPARMOR_PROFILE = "docker-default"
+SHM = "/dev/shm"  # noqa: S108 (a mount point)
 
 
 class Bundles:
@@ -97,7 +99,11 @@ class Bundles:
 
     def _confinement(self, host: HostConfig, asked: security.SecurityOptions) -> Confinement:
         granted = choose_capabilities(
-            add=host.cap_add or (), drop=host.cap_drop or (), privileged=host.privileged, last=last_capability()
+            add=host.cap_add or (),
+            drop=host.cap_drop or (),
+            privileged=host.privileged,
+            last=last_capability(),
+            available=available_capabilities(),
         )
         profile, compiled = self._seccomp(asked.seccomp, host.privileged, granted)
         return Confinement(
@@ -105,6 +111,7 @@ class Bundles:
             seccomp_filter=compiled,
             apparmor=_apparmor(asked.apparmor, host.privileged),
             last_capability=last_capability(),
+            available=available_capabilities(),
         )
 
     def _seccomp(self, wanted: str, privileged: bool, granted: Sequence[str]) -> tuple[Profile | None, str]:
@@ -128,7 +135,7 @@ class Bundles:
 
     def _mount_facts(self, container: Container, asked: security.SecurityOptions) -> MountFacts:
         return MountFacts(
-            shm=self._shm(container),
+            shm=self.shm(container),
             no_shm=container.host.ipc_mode == "none",
             default_shm_size=self._engine.settings.default_shm_size,
             cgroups=Cgroups(self._engine.cgroups.layout.value),
@@ -136,15 +143,20 @@ class Bundles:
             host_network_sysfs=network_mode(container) == "host",
         )
 
-    def _shm(self, container: Container) -> str:
-        """The host directory that is /dev/shm: the host's, a sharer's, or "" for one of its own."""
-        mode = container.host.ipc_mode
-        if mode == "host":
-            return "/dev/shm"  # noqa: S108 (a mount point)
-        if mode.startswith("container:"):
-            other = self._engine.index.find(mode.partition(":")[2])
-            return f"/proc/{other.state.pid}/root/dev/shm"
-        return ""
+    def shm(self, container: Container) -> str:
+        """The directory that is /dev/shm: the host's, the place for a sharer's, or "" for one of its own."""
+        if container.host.ipc_mode == "host":
+            return SHM
+        return self.shm_place(container) if self.shm_donor(container) else ""
+
+    def shm_place(self, container: Container) -> str:
+        """Where a sharer's /dev/shm is mounted for this container to take it from."""
+        return os.path.join(self._engine.settings.exec_root, container.id, "shm")
+
+    def shm_donor(self, container: Container) -> Container | None:
+        """Whose /dev/shm the container shares."""
+        kind, _, other = container.host.ipc_mode.partition(":")
+        return self._engine.index.find(other) if kind == "container" else None
 
 
 @functools.cache
@@ -152,6 +164,12 @@ def last_capability() -> int:
     """The highest capability this kernel knows."""
     with open("/proc/sys/kernel/cap_last_cap", encoding="ascii") as file:
         return int(file.read())
+
+
+@functools.cache
+def available_capabilities() -> int:
+    """Those this daemon has itself, as a mask: it can give nobody more."""
+    return read_available()
 
 
 @functools.cache

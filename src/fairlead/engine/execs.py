@@ -131,7 +131,8 @@ class Execs:
             opened.set()
 
     def _failed(self, found: Exec, error: BaseException) -> None:
-        code = error.exit_code if isinstance(error, RuntimeFailure) else 126
+        # 126 is dockerd's for whatever kept the process from running, but for a program that is not there.
+        code = 127 if isinstance(error, RuntimeFailure) and error.exit_code == 127 else 126
         self._save(replace(found, running=False, exit_code=code))
         self._wake(found)
 

@@ -90,9 +90,20 @@ def _matches(engine: Engine, container: Container, filters: Filters) -> bool:
         and _on_network(engine, container, filters)
         and _uses_volume(container, filters)
         and _of_ancestor(engine, container, filters)
-        and _has_port(filters.get("expose"), list(container.config.exposed_ports or {}))
-        and _has_port(filters.get("publish"), [str(b.container) for e in container.endpoints for b in e.published])
+        and _has_ports(container, filters)
     )
+
+
+def _has_ports(container: Container, filters: Filters) -> bool:
+    """``publish`` looks at host ports, ``expose`` at the container's; one that does not run has neither."""
+    if "publish" not in filters and "expose" not in filters:
+        return True
+    published = [binding for endpoint in container.endpoints for binding in endpoint.published]
+    outer = [f"{binding.host_port}/{binding.container.protocol}" for binding in published]
+    inner = [str(binding.container) for binding in published]
+    if container.endpoints:
+        inner += container.config.exposed_ports or {}
+    return any(_has_port(filters.get(name), ports) for name, ports in (("publish", outer), ("expose", inner)))
 
 
 def _on_network(engine: Engine, container: Container, filters: Filters) -> bool:
@@ -126,8 +137,6 @@ def _of_ancestor(engine: Engine, container: Container, filters: Filters) -> bool
 
 def _has_port(wanted: tuple[str, ...], ports: list[str]) -> bool:
     """``port``, ``first-last``, each with ``/protocol``."""
-    if not wanted:
-        return True
     for text in wanted:
         found = _PORT.match(text)
         if found is None:

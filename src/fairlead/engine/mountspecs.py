@@ -33,10 +33,10 @@ def parse_bind(text: str) -> _Bind:
     match parts:
         case [target]:
             source, modes = "", ""
-        case [source, target] if target.startswith("/"):
-            modes = ""
-        case [target, modes] if target.startswith("/"):
+        case [target, modes] if target.startswith("/") and set(modes.split(",")) <= _MODES:
             source = ""
+        case [source, target]:
+            modes = ""
         case [source, target, modes]:
             pass
         case _:
@@ -161,6 +161,12 @@ def _inherited(engine: Engine, references: Sequence[str]) -> Iterator[MountPoint
         for point in engine.index.find(name).mounts:
             if point.type in ("bind", "volume"):
                 yield replace(point, rw=point.rw and mode != "ro")
+
+
+def subpath(point: MountPoint) -> str:
+    """The part of a volume that is mounted; "" for all of it."""
+    asked = (option.partition("=") for option in point.options if point.type == "volume")
+    return next((value for name, _, value in asked if name == "subpath"), "")
 
 
 def mount_points(engine: Engine, spec: ContainerSpec) -> dict[str, MountPoint]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import platform as machine
 from dataclasses import replace
@@ -11,8 +12,11 @@ import msgspec
 
 from fairlead.errors import Conflict, InvalidArgument, NotFound
 from fairlead.kernel.cgroups import Layout
-from fairlead.model.container import ContainerSpec, HostConfig, LogConfig
+from fairlead.model.container import Container, ContainerSpec, HostConfig, LogConfig
 from fairlead.model.image import Image
+from fairlead.runtime import security
+from fairlead.runtime.bundle import MASKED_PATHS, READONLY_PATHS
+from fairlead.runtime.capabilities import normalize
 from fairlead.runtime.logrotation import parse_policy
 
 if TYPE_CHECKING:
@@ -64,22 +68,53 @@ def normalise(engine: Engine, spec: ContainerSpec) -> tuple[ContainerSpec, list[
         network_mode=_resolve_mode(engine, host.network_mode or "bridge"),
         cgroupns_mode=host.cgroupns_mode or ("private" if engine.cgroups.layout is Layout.V2 else "host"),
         memory_swap=host.memory_swap or host.memory * 2,
+        masked_paths=_hidden(host, host.masked_paths, masked_paths()),
+        readonly_paths=_hidden(host, host.readonly_paths, READONLY_PATHS),
     )
+    check_confinement(host)
     if host.network_mode == "host" and not spec.config.hostname:
         spec = replace(spec, config=msgspec.structs.replace(spec.config, hostname=os.uname().nodename))
     check_names(engine, spec)
     return replace(spec, host=host), check_host(engine, host)
 
 
+def _hidden(host: HostConfig, asked: tuple[str, ...] | None, default: tuple[str, ...]) -> tuple[str, ...] | None:
+    """None stays where nothing is hidden: in privileged containers."""
+    return default if asked is None and not host.privileged else asked
+
+
+def masked_paths() -> tuple[str, ...]:
+    """Docker's, with the CPUs' thermal counters (a side channel) where this machine has them."""
+    return (*MASKED_PATHS, *sorted(glob.glob("/sys/devices/system/cpu/cpu*/thermal_throttle")))
+
+
+def check_confinement(host: HostConfig) -> None:
+    """Capabilities and security options by name; raises InvalidArgument."""
+    security.parse(host.security_opt or ())
+    for field, names in (("CapAdd", host.cap_add), ("CapDrop", host.cap_drop)):
+        try:
+            normalize(names or ())
+        except InvalidArgument as error:
+            raise InvalidArgument(f"invalid {field}: {error}") from error
+
+
 def _resolve_mode(engine: Engine, mode: str) -> str:
     """``container:name`` becomes ``container:id``, so that a rename does not break it."""
     kind, colon, other = mode.partition(":")
-    return f"container:{engine.index.find(other).id}" if kind == "container" and colon else mode
+    return f"container:{_other(engine, other).id}" if kind == "container" and colon else mode
+
+
+def _other(engine: Engine, reference: str) -> Container:
+    """A container that an option names. 404 at create would send Docker's client off to pull the image."""
+    try:
+        return engine.index.find(reference)
+    except NotFound as error:
+        raise InvalidArgument(str(error)) from error
 
 
 def check_names(engine: Engine, spec: ContainerSpec) -> None:
     for reference in (*(spec.host.volumes_from or ()), *(spec.host.links or ())):
-        engine.index.find(reference.partition(":")[0])
+        _other(engine, reference.partition(":")[0])
     if spec.host.runtime not in ("", *RUNTIMES):
         raise InvalidArgument(f"unknown or invalid runtime name: {spec.host.runtime}")
 

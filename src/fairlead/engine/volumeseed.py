@@ -1,14 +1,16 @@
-"""Volume copy-up: an empty volume is filled with what the image has at its mount point, as Docker does."""
+"""Volumes as a container gets them: filled with what the image has at their place, or only a part of one."""
 
 from __future__ import annotations
 
 import os
+import stat
 import subprocess
 import tempfile
 from collections.abc import Sequence
 
 from fairlead.errors import EngineError
 from fairlead.images import archive
+from fairlead.images.confine import Confined, by_fd
 from fairlead.kernel import mounts
 from fairlead.kernel.threads import in_thread
 
@@ -18,6 +20,25 @@ def seed(volume: str, target: str, layers: Sequence[str]) -> None:
     if any(True for _ in os.scandir(volume)):
         return
     in_thread(lambda: _copy(volume, target, layers))
+
+
+def mount_inside(volume: str, path: str, target: str) -> None:
+    """Bind ``path`` of a volume to ``target``, which is made; nothing in the volume can lead out of it."""
+    try:
+        with Confined(volume) as inside:
+            found = inside.open(os.fsencode(path), os.O_PATH)
+    except OSError as error:
+        raise EngineError(
+            f"cannot access path {os.path.join(volume, path)}: {(error.strerror or '').lower()}"
+        ) from error
+    try:
+        if stat.S_ISDIR(os.fstat(found).st_mode):
+            os.makedirs(target, exist_ok=True)
+        else:
+            os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        mounts.bind(by_fd(found), target)
+    finally:
+        os.close(found)
 
 
 def _copy(volume: str, target: str, layers: Sequence[str]) -> None:

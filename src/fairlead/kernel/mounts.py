@@ -109,6 +109,27 @@ def self_bind_private(path: str) -> bool:
     return fresh
 
 
+def borrow(namespace: str, path: str, target: str) -> None:
+    """Mount at ``target`` what another mount namespace has at ``path``; raises KernelError.
+
+    A bind mount cannot reach across namespaces, a tree cloned inside the other one can be carried over. The calling
+    thread must be a throwaway with a file system context of its own.
+    """
+    try:
+        with open("/proc/thread-self/ns/mnt", "rb") as own, open(namespace, "rb") as other:
+            syscalls.setns(other.fileno(), syscalls.CLONE_NEWNS)
+            try:
+                tree = syscalls.clone_tree(path)
+            finally:
+                syscalls.setns(own.fileno(), syscalls.CLONE_NEWNS)
+        try:
+            syscalls.move_mount(tree, target)
+        finally:
+            os.close(tree)
+    except OSError as error:
+        raise KernelError("share", path, error.errno or 0) from error
+
+
 def unmount(target: str) -> None:
     """Take the topmost mount at ``target`` away, as soon as nobody uses it; nothing there is success."""
     try:

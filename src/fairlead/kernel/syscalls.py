@@ -19,11 +19,13 @@ IN_ATTRIB, IN_CREATE, IN_DELETE = 0x4, 0x100, 0x200
 IN_MOVED_FROM, IN_MOVED_TO, IN_DELETE_SELF = 0x40, 0x80, 0x400
 
 # The same numbers on every architecture since Linux 5.2.
-_MOVE_MOUNT, _FSOPEN, _FSCONFIG, _FSMOUNT = 429, 430, 431, 432
+_OPEN_TREE, _MOVE_MOUNT, _FSOPEN, _FSCONFIG, _FSMOUNT = 428, 429, 430, 431, 432
 _AT_FDCWD = -100
 _FSCONFIG_SET_STRING, _FSCONFIG_CREATE = 1, 6
 _CLOEXEC = 1
 _MOVE_MOUNT_F_EMPTY_PATH = 4
+_OPEN_TREE_CLONE = 1
+_AT_SYMLINK_NOFOLLOW = 0x100
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -69,6 +71,12 @@ def fsconfig_create(context: int) -> None:
 
 def fsmount(context: int) -> int:
     return _checked(_libc.syscall(_FSMOUNT, context, _CLOEXEC, 0), "filesystem")
+
+
+def clone_tree(path: str) -> int:
+    """A descriptor of a copy of the mount at ``path``, itself mounted nowhere."""
+    flags = _OPEN_TREE_CLONE | os.O_CLOEXEC | _AT_SYMLINK_NOFOLLOW
+    return _checked(_libc.syscall(_OPEN_TREE, _AT_FDCWD, _c(path), flags), path)
 
 
 def move_mount(tree: int, target: str) -> None:
