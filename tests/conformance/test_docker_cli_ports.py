@@ -136,6 +136,7 @@ def test_a_taken_port_is_refused_at_start_and_nothing_stays(engine: Engine) -> N
     assert engine.inspect("late")["State"]["Status"] == "created"
     engine.docker("rm", "-f", "web")
     engine.docker("start", "late")
+    engine.listens("late", 80)
     assert engine.host.reaches("127.0.0.1", 8080)
 
 

@@ -18,7 +18,7 @@ def take(engine: Engine) -> dict[str, frozenset[str]]:
     host = engine.host
     return {
         "links": frozenset(
-            f"{link['ifname']} {link.get('link_type')} {link.get('ifalias', '')}"
+            f"{link['ifname']} {link.get('link_type')} mtu {link['mtu']} {link.get('ifalias', '')}"
             for link in _json(host.run("ip", "-j", "-d", "link"))
         ),
         "addresses": frozenset(
