@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import msgspec
 from aiohttp import web
@@ -30,11 +31,16 @@ from fairlead.wire import body
 from fairlead.wire.images import history, image_inspect, image_summary, images_pruned, progress_line, removals
 
 _FROM_BODY = "-"
+_REFERENCE_FILTER = (1, 41)  # before, clients gave the pattern in a parameter of its own
 
 
 async def list_all(call: Call) -> web.StreamResponse:
-    found = await call.engine.images.list(call.filters(), call.flag("all"))
-    return answer([image_summary(image, call.version) for image in found])
+    filters = call.filters()
+    if call.version < _REFERENCE_FILTER and (pattern := call.text("filter")):
+        filters = replace(filters, terms={**filters.terms, "reference": (*filters.get("reference"), pattern)})
+    found = await call.engine.images.list(filters, call.flag("all"))
+    shared = await call.engine.images.shared() if call.flag("shared-size") else {}
+    return answer([image_summary(image, call.version, shared=shared.get(image.id, -1)) for image in found])
 
 
 async def inspect(call: Call) -> web.StreamResponse:
@@ -43,7 +49,7 @@ async def inspect(call: Call) -> web.StreamResponse:
 
 async def image_history(call: Call) -> web.StreamResponse:
     image = call.engine.images.find(call.args["name"])
-    return answer(history(image, image.history))
+    return answer(history(image, image.history, call.engine.images.ancestors(image)))
 
 
 async def tag(call: Call) -> web.StreamResponse:

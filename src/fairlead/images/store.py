@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -118,12 +118,14 @@ class ImageStore:
 
     # -- bringing in ------------------------------------------------------------------------------------------------
 
-    def load(self, stream: AsyncIterator[bytes], *, quiet: bool = False, platform: str = "") -> AsyncIterator[Progress]:
+    def load(
+        self, stream: AsyncIterator[bytes], *, quiet: bool = False, platform: str = ""
+    ) -> AsyncGenerator[Progress]:
         """Take in the images of an archive; the last lines tell their names. Raises InvalidArgument for other bytes."""
         feed = Feed(stream, asyncio.get_running_loop())
         return narrated(lambda report: loading.load(self._shelf, feed, platform, report, quiet=quiet), "image-load")
 
-    def pull(self, ref: str, platform: str = "", auth: RegistryAuth | None = None) -> AsyncIterator[Progress]:
+    def pull(self, ref: str, platform: str = "", auth: RegistryAuth | None = None) -> AsyncGenerator[Progress]:
         """Fetch an image from its registry. Raises InvalidArgument at once for a reference that is none."""
         parsed = reference.parse(ref)
         manifest.parse_platform(platform)
@@ -141,7 +143,7 @@ class ImageStore:
         with Registry(domain.partition("/")[0], None, self._settings) as registry:
             await in_thread(lambda: registry.login(auth), "registry-login")
 
-    def save(self, refs: Sequence[str]) -> AsyncIterator[bytes]:
+    def save(self, refs: Sequence[str]) -> AsyncGenerator[bytes]:
         """An archive of these images. Raises NotFound at once for one that is not here."""
         picked = saving.pick(self._shelf, refs)
 

@@ -11,7 +11,7 @@ import fcntl
 import functools
 import os
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import BinaryIO, TypeVar
 
 from fairlead.model.image import Progress
@@ -58,7 +58,7 @@ async def in_thread(call: Callable[[], T], name: str) -> T:
 
 async def narrated(
     call: Callable[[Report], object], name: str, cancel: Callable[[], None] = lambda: None
-) -> AsyncIterator[Progress]:
+) -> AsyncGenerator[Progress]:
     """What the call reports, as it comes; raises what it raised. When the reader goes, the next report ends it.
 
     ``cancel`` is called in the end and may hurry a call that is stuck.
@@ -85,7 +85,7 @@ async def narrated(
         cancel()
 
 
-async def produced(write: Callable[[BinaryIO], None], name: str) -> AsyncIterator[bytes]:
+async def produced(write: Callable[[BinaryIO], None], name: str) -> AsyncGenerator[bytes]:
     """What the call writes, in chunks; raises what it raised. When the reader goes, the call's next write fails."""
     reading, writing = os.pipe2(os.O_CLOEXEC)
     fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)

@@ -46,7 +46,7 @@ def image_inspect(image: Image, version: tuple[int, int]) -> dict[str, Any]:
         "Id": image.id,
         "RepoTags": list(image.tags),
         "RepoDigests": list(image.digests),
-        "Parent": "",
+        "Parent": image.parent,
         "Comment": image.comment,
         "Created": image.created or ZERO,
         "DockerVersion": image.docker_version,
@@ -92,7 +92,7 @@ def image_summary(image: Image, version: tuple[int, int], containers: int = -1, 
         "Created": created_seconds(image),
         "Id": image.id,
         "Labels": image.config.labels or image.labels or None,
-        "ParentId": "",
+        "ParentId": image.parent,
         "RepoDigests": digests,
         "RepoTags": tags,
         "SharedSize": shared,
@@ -111,8 +111,11 @@ def created_seconds(image: Image) -> int:
         return 0
 
 
-def history(image: Image, entries: Iterable[HistoryEntry]) -> list[dict[str, Any]]:
-    """GET /images/{name}/history, newest first; ``entries`` are oldest first as in the configuration."""
+def history(image: Image, entries: Iterable[HistoryEntry], ancestors: Iterable[Image] = ()) -> list[dict[str, Any]]:
+    """GET /images/{name}/history, newest first; ``entries`` are oldest first as in the configuration.
+
+    The topmost lines are the image's and its ``ancestors``', as far as they are here.
+    """
     shown: list[dict[str, Any]] = [
         {
             "Id": "<missing>",
@@ -124,8 +127,8 @@ def history(image: Image, entries: Iterable[HistoryEntry]) -> list[dict[str, Any
         }
         for entry in reversed(tuple(entries))
     ]
-    if shown:
-        shown[0] |= {"Id": image.id, "Tags": list(image.tags) or None}
+    for line, owner in zip(shown, (image, *ancestors), strict=False):
+        line |= {"Id": owner.id, "Tags": list(owner.tags) or None}
     return shown
 
 
