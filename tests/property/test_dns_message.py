@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 
 import dns.message
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fairlead.dns import message
 from fairlead.dns.cache import Cache
 from fairlead.dns.message import DnsError
 
+QUERY = b"\0\7\1\0\0\1\0\0\0\0\0\0"
 LABELS = st.text(st.sampled_from("abcXYZ0129-_"), min_size=1, max_size=63)
 NAMES = st.lists(LABELS, min_size=1, max_size=5).map(".".join).filter(lambda name: len(name) < 250)
 KINDS = st.sampled_from(["A", "AAAA", "PTR", "MX", "TXT", "SRV", "HTTPS", "ANY"])
@@ -44,7 +45,8 @@ def test_reads_what_dnspython_writes(packet: bytes) -> None:
     assert (query.edns > 0) == (theirs.edns >= 0)
 
 
-@given(st.binary(max_size=600) | damaged())
+@given(st.binary(max_size=600) | damaged() | st.binary(max_size=20).map(lambda tail: QUERY + tail))
+@example(QUERY + b"\2\0\0\2\0\0\xc0")
 def test_any_bytes(packet: bytes) -> None:
     with contextlib.suppress(DnsError):
         query = message.parse(packet)

@@ -81,19 +81,19 @@ def can_be_asked(text: str) -> bool:
     return True
 
 
-def skip_name(packet: bytes, at: int) -> int:
-    """The offset behind the name at ``at``; a compression pointer ends it."""
+def skip_name(packet: bytes, at: int, *, pointers: bool = True) -> int:
+    """The offset behind the name at ``at``; a compression pointer, where allowed, ends it."""
     limit = at + 255
-    while at < len(packet):
+    while at < min(len(packet), limit):
         length = packet[at]
         if length == 0:
             return at + 1
-        if length >= _POINTER:
+        if length >= _POINTER and pointers and at + 2 <= len(packet):
             return at + 2
-        if length > 63 or at > limit:
+        if length > 63:
             break
         at += length + 1
-    raise DnsError("a name runs over the end")
+    raise DnsError("a name that does not end, or not as it may")
 
 
 def reverse_name(packed: bytes) -> bytes:
@@ -115,7 +115,8 @@ def parse(packet: bytes) -> Query:
         raise DnsError("an answer, not a question")
     if questions != 1:
         raise DnsError(f"{questions} questions")
-    end = _plain_name_end(packet)
+    # Nothing stands before a question's name that it could point to.
+    end = skip_name(packet, HEADER, pointers=False)
     if len(packet) < end + 4:
         raise DnsError("the question is cut off")
     kind, klass = _TYPE_CLASS.unpack_from(packet, end)
@@ -126,14 +127,6 @@ def parse(packet: bytes) -> Query:
             version = record.ttl >> 16 & 0xFF
             return query._replace(edns=max(size, PLAIN_LIMIT), version=version, dnssec=bool(record.ttl & _DO))
     return query
-
-
-def _plain_name_end(packet: bytes) -> int:
-    """A question's name has nothing before it that it could point to: a pointer there is nonsense."""
-    end = skip_name(packet, HEADER)
-    if packet[end - 1] != 0 or end - HEADER > 255:
-        raise DnsError("the question's name is not a plain one")
-    return end
 
 
 def _records(packet: bytes, at: int, counts: Sequence[int]) -> Iterator[Record]:

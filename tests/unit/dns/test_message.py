@@ -44,13 +44,16 @@ def test_edns_size_is_never_below_512() -> None:
         b"\0\7\1\0\0\0\0\0\0\0\0\0\3web\0\0\1\0\1",
         b"\0\7\1\0\0\2\0\0\0\0\0\0\3web\0\0\1\0\1",
         b"\0\7\1\0\0\1\0\0\0\0\0\0\xc0\x0c\0\1\0\1",
+        b"\0\7\1\0\0\1\0\0\0\0\0\0\xc0\0\0\1\0\1",
+        b"\0\7\1\0\0\1\0\0\0\0\0\0\2we\xc0",
         b"\0\7\1\0\0\1\0\0\0\0\0\0" + b"\x3f" + b"a" * 63 + (b"\x3f" + b"a" * 63) * 3 + b"\0\0\1\0\1",
         b"\0\7\1\0\0\1\0\0\0\0\0\1\3web\0\0\1\0\1\0",
         b"\0\7\1\0\0\1\0\0\0\0\0\1\3web\0\0\1\0\1\0\0\x29\x10\0\0\0\0\0\0\4",
         b"\0\7\1\0\0\1\0\0\0\0\0\0\x50web\0\0\1\0\1",
     ],
     ids=[
-        "empty", "header cut", "class cut", "name cut", "an answer", "no question", "two questions", "pointer",
+        "empty", "header cut", "class cut", "name cut", "an answer", "no question", "two questions", "pointer", "pointer to 0",
+        "pointer cut",
         "name too long", "record cut", "record's content cut", "label type",
     ],
 )  # fmt: skip
@@ -121,6 +124,18 @@ def test_encode_name_refuses(text: str) -> None:
     assert not message.can_be_asked(text)
     with pytest.raises(DnsError):
         message.encode_name(text)
+
+
+def test_longest_name_is_255_bytes() -> None:
+    labels = ["x" * 63] * 3
+    longest, too_long = (
+        ".".join([*labels, "x" * 61]),
+        b"".join(b"\x3f" + b"x" * 63 for _ in range(3)) + b"\x3e" + b"x" * 62,
+    )
+    wire = message.encode_name(longest)
+    assert message.skip_name(wire, 0) == len(wire) == 255
+    with pytest.raises(DnsError):
+        message.skip_name(too_long + b"\0", 0)
 
 
 def test_reverse_names() -> None:
