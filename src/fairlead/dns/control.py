@@ -13,7 +13,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 import fairlead
@@ -177,6 +177,14 @@ class Resolver:
         """Beside what the owner has. Duplicates are kept; the originals stay the caller's."""
         kept = [(port.name, os.dup(port.socket.fileno())) for port in ports]
         await self._tell(*self._mirror.hold(owner, kept))
+
+    async def retarget_ports(self, owner: str, targets: Mapping[tuple[str, str, int], tuple[str, int] | None]) -> None:
+        """Ports held already, by (protocol, ip, port), are relayed there from now on, or to nowhere."""
+        held = self._mirror.ports.get(owner, ())
+        moved = [(name, targets.get((name.protocol, name.ip, name.port)), fd) for name, fd in held]
+        fresh = [(name._replace(target=target), os.dup(fd)) for name, target, fd in moved if target != name.target]
+        if fresh:
+            await self._tell(*self._mirror.hold(owner, fresh))
 
     async def release_ports(self, owner: str) -> None:
         """All of the owner's."""

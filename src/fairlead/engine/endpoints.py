@@ -105,14 +105,13 @@ class Decider:
 
     @staticmethod
     def _with_published(endpoints: Sequence[Endpoint]) -> tuple[Endpoint, ...]:
-        """Bindings follow the gateways: IPv6 ones to that of IPv6, everything else to that of IPv4."""
+        """Bindings follow the gateways: IPv6 ones to that of IPv6, IPv4 ones to that of IPv4; without any, they end."""
         bindings = [binding for endpoint in endpoints for binding in endpoint.published]
         if not bindings:
             return tuple(endpoints)
         four = next((e.id for e in endpoints if e.gateway4), None)
         six = next((e.id for e in endpoints if e.gateway6), None)
-        first = endpoints[0].id
-        homes = {4: four or six or first, 6: six or four or first}
+        homes = {4: four or six, 6: six or four}
         return tuple(
             replace(e, published=tuple(b for b in bindings if homes[b.host_ip.version] == e.id)) for e in endpoints
         )

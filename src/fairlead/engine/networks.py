@@ -290,7 +290,7 @@ class Networks:
             validate.check_endpoint(spec, network)
             await self._engine.sandboxes.connect(container, network, spec)
 
-    async def disconnect(self, ref: str, container_ref: str, force: bool) -> None:
+    async def disconnect(self, ref: str, container_ref: str, force: bool) -> None:  # noqa: ARG002 (Docker's option)
         network = self.find(ref)
         container = self._engine.index.find(container_ref)
         async with self._engine.locks[container.id]:
@@ -299,7 +299,7 @@ class Networks:
                 raise InvalidArgument(
                     "cannot disconnect container from host network - container was created in host network mode"
                 )
-            await self._engine.sandboxes.disconnect(container, network, force)
+            await self._engine.sandboxes.disconnect(container, network)
 
     @staticmethod
     def _check_connectable(container: Container, network: Network) -> None:
@@ -310,7 +310,8 @@ class Networks:
             )
         if mode == "host" or mode.startswith("container:"):
             raise InvalidArgument(
-                "container sharing network namespace with another container or host cannot be connected to any other network"
+                "container sharing network namespace with another container or host "
+                "cannot be connected to any other network"
             )
         if mode == "none" or network.name == "none":
             raise InvalidArgument(

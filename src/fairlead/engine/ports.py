@@ -7,9 +7,10 @@ import socket
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from enum import Enum, auto
 from ipaddress import IPv4Address, IPv6Address
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from fairlead.dns.view import HeldPort
 from fairlead.errors import EngineError
@@ -20,7 +21,8 @@ from fairlead.model.container import Container
 from fairlead.model.endpoint import Endpoint
 from fairlead.model.port import ContainerPort, PortBinding, PortRequest, Protocol
 from fairlead.net import ports
-from fairlead.net.firewall import relays
+from fairlead.net.drivers.options import BridgeOptions, parse_options
+from fairlead.net.firewall import GatewayMode, address_of, relays
 
 if TYPE_CHECKING:
     from fairlead.engine.core import Engine
@@ -35,6 +37,29 @@ class _Claim:
 
 
 _Taken = defaultdict[tuple[Protocol, int], set[Ip]]
+
+
+class _Way(Enum):
+    """How a port of a container is published in one family."""
+
+    TRANSLATED = auto()  # a host port is claimed
+    OPENED = auto()  # routed: reachable at the container's own address, no host port
+    UNSERVED = auto()
+
+
+class _Home(NamedTuple):
+    """The endpoint that publishes in one family of the host, and its network's options."""
+
+    endpoint: Endpoint
+    options: BridgeOptions
+
+    def way(self, version: int) -> _Way:
+        own = address_of(self.endpoint, version) is not None
+        served = version if own else 10 - version
+        mode = self.options.mode4 if served == 4 else self.options.mode6
+        if mode is not GatewayMode.ROUTED:
+            return _Way.TRANSLATED
+        return _Way.OPENED if own else _Way.UNSERVED
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,54 +85,77 @@ class Claims:
 
     async def claim(self, container: Container, endpoints: Sequence[Endpoint]) -> tuple[Endpoint, ...]:
         """The endpoints with concrete bindings, every one of them bound; raises with none left bound."""
-        requests = self._requests(container)
-        carrier = next((e for e in endpoints if e.gateway4), None) or next((e for e in endpoints if e.gateway6), None)
-        if not requests or carrier is None:
-            return tuple(endpoints)
+        requests, homes = self._requests(container), self._homes(endpoints)
+        if not requests or not homes:
+            return tuple(replace(endpoint, published=()) for endpoint in endpoints)
         claims: list[_Claim] = []
+        opened: list[PortBinding] = []
         own: _Taken = defaultdict(set)
         choice = _Choice.of_this_host() if any(not request.low for request in requests) else _Choice()
         try:
             for request in requests:
-                claims += self._claim_one(request, own, choice)
+                claimed, free = self._places(request, homes)
+                opened += [PortBinding(container=request.container, host_ip=ip, host_port=0) for ip in free]
+                if claimed:
+                    claims += self._claim_one(request, claimed, own, choice)
         except BaseException as error:
             for claim in claims:
                 claim.socket.close()
             if isinstance(error, EngineError):
+                carrier = next(iter(homes.values())).endpoint
                 raise EngineError(
-                    "failed to set up container networking: driver failed programming external connectivity on endpoint "
-                    f"{container.name} ({carrier.id}): {error}"
+                    "failed to set up container networking: driver failed programming external connectivity on "
+                    f"endpoint {container.name} ({carrier.id}): {error}"
                 ) from error
             raise
         self._claimed[container.id] = claims
-        six = next((e for e in endpoints if e.gateway6), carrier)
-        homes = {4: next((e for e in endpoints if e.gateway4), six).id, 6: six.id}
-        bindings = [claim.binding for claim in claims]
+        bindings = [*(claim.binding for claim in claims), *opened]
         return tuple(
-            replace(e, published=tuple(b for b in bindings if homes[b.host_ip.version] == e.id)) for e in endpoints
+            replace(e, published=tuple(b for b in bindings if homes[b.host_ip.version].endpoint.id == e.id))
+            for e in endpoints
         )
+
+    # -- where ------------------------------------------------------------------------------------------------------
+
+    def _homes(self, endpoints: Sequence[Endpoint]) -> dict[int, _Home]:
+        """By family of the host's address: the endpoint with that family's default route, else with the other's."""
+        four, six = (next((e for e in endpoints if e.gateway4), None), next((e for e in endpoints if e.gateway6), None))
+        chosen = {4: four or six, 6: six or four}
+        return {version: self._home(endpoint) for version, endpoint in chosen.items() if endpoint is not None}
+
+    def _home(self, endpoint: Endpoint) -> _Home:
+        network = self._engine.networks.get(endpoint.network)
+        return _Home(endpoint, BridgeOptions() if network is None else parse_options(network.spec))
+
+    def _places(self, request: PortRequest, homes: Mapping[int, _Home]) -> tuple[list[Ip], list[Ip]]:
+        """Host addresses to claim a port on, and those (of routed networks) that only let the port be reached."""
+        claimed: list[Ip] = []
+        opened: list[Ip] = []
+        for ip in self._addresses(request, homes):
+            way = homes[ip.version].way(ip.version)
+            if way is _Way.TRANSLATED:
+                claimed.append(ip)
+            elif way is _Way.OPENED:
+                opened.append(_ANY4 if ip.version == 4 else _ANY6)
+        return claimed, opened
 
     def _requests(self, container: Container) -> list[PortRequest]:
         requests = list(container.spec.ports)
         if container.host.publish_all_ports:
             asked = {request.container for request in requests}
-            for text in container.config.exposed_ports or {}:
-                for port in ports.parse_exposed(text):
-                    if port not in asked:
-                        requests.append(PortRequest(container=port))
+            exposed = (port for text in container.config.exposed_ports or {} for port in ports.parse_exposed(text))
+            requests.extend(PortRequest(container=port) for port in exposed if port not in asked)
         return requests
 
-    def _addresses(self, request: PortRequest) -> tuple[Ip, ...]:
-        """Where to bind: both families when no address was asked for, if the host has both."""
-        asked = request.host_ip if request.host_ip is not None else self._engine.settings.publish_ip
-        if asked is not None and asked != _ANY4:
+    def _addresses(self, request: PortRequest, homes: Mapping[int, _Home]) -> tuple[Ip, ...]:
+        """As asked for, or as the network says; both families when neither says anything and the host has both."""
+        asked = request.host_ip if request.host_ip is not None else homes[4].options.publish_ip
+        if asked is not None:
             return (asked,)
-        both = self._engine.networks.host_facts().ipv6 and (request.host_ip is None)
-        return (_ANY4, _ANY6) if both else (_ANY4,)
+        return (_ANY4, _ANY6) if self._engine.networks.host_facts().ipv6 else (_ANY4,)
 
-    def _claim_one(self, request: PortRequest, own: _Taken, choice: _Choice) -> list[_Claim]:
+    def _claim_one(self, request: PortRequest, addresses: Sequence[Ip], own: _Taken, choice: _Choice) -> list[_Claim]:
         """One host port for all addresses of the mapping, added to the container's ``own``."""
-        addresses = self._addresses(request)
         protocol = request.container.protocol
         failure: EngineError | None = None
         for port in ports.candidates(
@@ -142,33 +190,61 @@ class Claims:
             undo.pop_all()
         return claims
 
+    async def follow(self, before: Container, after: Container) -> Container:
+        """``after`` with its ports where its gateways are: moved with their numbers, or claimed where there were none.
+
+        What a move from translation to routing or back asks for is claimed anew, the old ports being let go first.
+        """
+        homes = self._homes(after.endpoints)
+        bindings = [binding for endpoint in after.endpoints for binding in endpoint.published]
+        if bindings and all(_fits(binding, homes) for binding in bindings):
+            return after
+        if bindings:
+            await self.release(before)
+        if not homes:
+            return after
+        try:
+            return replace(after, endpoints=await self.claim(after, after.endpoints))
+        except EngineError:
+            await self.bind_again(before)
+            raise
+
+    async def settle(self, container: Container) -> None:
+        """After a change of endpoints: fresh claims are handed over, relays lead to where the container is now."""
+        if not any(endpoint.published for endpoint in container.endpoints):
+            await self.release(container)
+            return
+        await self.hand_over(container)
+        targets = _targets(container)
+        await self._engine.resolver.retarget_ports(
+            container.id,
+            {_key(b): _target(b, targets) for e in container.endpoints for b in e.published if b.host_port},
+        )
+
+    def abandon(self, container: Container) -> None:
+        """Fresh claims of a change that failed."""
+        for claim in self._claimed.pop(container.id, ()):
+            claim.socket.close()
+
     async def hand_over(self, container: Container) -> None:
         """The sockets go to the resolver process, which outlives this one; relays start with them."""
         claims = self._claimed.pop(container.id, [])
         if not claims:
             return
-        targets = {relay.binding: str(relay.target) for e in container.endpoints for relay in relays(e)}
-        held = [
-            HeldPort(
-                str(claim.binding.container.protocol),
-                str(claim.binding.host_ip),
-                claim.binding.host_port,
-                claim.socket,
-                _target(claim.binding, targets),
-            )
-            for claim in claims
-        ]
-        for claim, port in zip(claims, held, strict=True):
-            if port.target is not None:
-                kernel_ports.take_all(claim.socket)
+        targets = _targets(container)
+        held = [HeldPort(*_key(claim.binding), claim.socket, _target(claim.binding, targets)) for claim in claims]
         self._holding.add(container.id)
-        await self._engine.resolver.hold_ports(container.id, held)
-        for claim in claims:
-            claim.socket.close()
+        try:
+            for claim, port in zip(claims, held, strict=True):
+                if port.target is not None:
+                    kernel_ports.take_all(claim.socket)
+            await self._engine.resolver.hold_ports(container.id, held)
+        finally:
+            for claim in claims:
+                claim.socket.close()
 
     async def release(self, container: Container) -> None:
-        for claim in self._claimed.pop(container.id, ()):
-            claim.socket.close()
+        self.abandon(container)
         if container.id in self._holding or any(e.published for e in container.endpoints):
             self._holding.discard(container.id)
             await self._engine.resolver.release_ports(container.id)
@@ -177,7 +253,7 @@ class Claims:
         """Both daemon and resolver were gone: the recorded ports are claimed anew, as far as nobody took them."""
         claims = []
         for endpoint in container.endpoints:
-            for binding in endpoint.published:
+            for binding in filter(_is_claimed, endpoint.published):
                 with contextlib.suppress(kernel_ports.PortError):
                     claims += self._bind(binding.container, (binding.host_ip,), binding.host_port)
         self._claimed[container.id] = claims
@@ -186,6 +262,27 @@ class Claims:
 
 def _host(ip: Ip) -> str:
     return f"[{ip}]" if ip.version == 6 else str(ip)
+
+
+def _is_claimed(binding: PortBinding) -> bool:
+    """Ports of routed networks have no number on the host."""
+    return binding.host_port != 0
+
+
+def _fits(binding: PortBinding, homes: Mapping[int, _Home]) -> bool:
+    """Whether the binding is still published the way it was when it was made."""
+    home = homes.get(binding.host_ip.version)
+    wanted = _Way.TRANSLATED if _is_claimed(binding) else _Way.OPENED
+    return home is not None and home.way(binding.host_ip.version) is wanted
+
+
+def _key(binding: PortBinding) -> tuple[str, str, int]:
+    """What the resolver process knows a port by."""
+    return str(binding.container.protocol), str(binding.host_ip), binding.host_port
+
+
+def _targets(container: Container) -> dict[PortBinding, str]:
+    return {relay.binding: str(relay.target) for e in container.endpoints for relay in relays(e)}
 
 
 def _target(binding: PortBinding, targets: Mapping[PortBinding, str]) -> tuple[str, int] | None:

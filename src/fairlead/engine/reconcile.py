@@ -102,7 +102,7 @@ class Reconciler:
         self._quiet = False
 
     async def repair(self, signs: Iterable[str] = (_EVERYTHING,)) -> None:
-        """Compare and mend what the signs are about. Never raises: what cannot be mended now is tried at the next beat."""
+        """Compare and mend what the signs are about. Never raises: what cannot be mended is tried at the next beat."""
         signs = set(signs)
         everything = _EVERYTHING in signs
         if not everything:
@@ -145,7 +145,7 @@ class Reconciler:
     # -- the table --------------------------------------------------------------------------------------------------
 
     def mend_table(self) -> None:
-        """Our table, whole: loaded anew with all its elements when it is gone, or its chains are not as we made them."""
+        """Our table, whole: loaded anew with all its elements when it is gone, or its chains are not ours."""
         nft, store = self._engine.kernel.nft, self._engine.store
         nft.ensure_user_table()
         made = hashlib.sha256(ruleset.static_ruleset().encode()).hexdigest()
@@ -217,11 +217,11 @@ class Reconciler:
         return [*(Add(fact) for fact in pairs), *steps]
 
     def _tell(self, scope: str, steps: Iterable[Step]) -> None:
-        self._say(scope, ", ".join(sorted({_words(step) for step in steps})[:12]))
+        self._say(scope, ", ".join(sorted({_words(step, scope) for step in steps})[:12]))
 
     def _say(self, scope: str, what: str) -> None:
         if self._quiet:
-            log.info("found otherwise at start, %s: %s", scope[:12] or "host", what)
+            log.info("at start, %s: %s", scope[:12] or "host", what)
             return
         log.warning("repaired %s: %s", scope[:12] or "host", what)
         self._engine.events.publish("daemon", "repair", scope or "host", {"name": "fairlead", "repaired": what})
@@ -231,6 +231,6 @@ def _scope(fact: Fact) -> str:
     return HOST if isinstance(fact, Element) else fact.ns
 
 
-def _words(step: Step) -> str:
+def _words(step: Step, scope: str) -> str:
     verb = {Add: "added", Change: "changed", Remove: "removed"}[type(step)]
-    return f"{verb} {' '.join(part for part in slot(step.fact) if part)}"
+    return f"{verb} {' '.join(part for part in slot(step.fact) if part not in ('', scope))}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -154,7 +154,7 @@ class Sandboxes:
         netns.write_pin(self._engine.settings.exec_root, container.id, sandbox.ns)
 
     def _sysctls(self, container: Container) -> dict[str, str]:
-        """net.* sysctls belong to the namespace, whoever sets them; without an IPv6 endpoint IPv6 is off, as in Docker."""
+        """net.* sysctls belong to the namespace, whoever sets them; without an IPv6 endpoint IPv6 is off."""
         asked = {
             key.replace(".", "/"): value
             for key, value in (container.host.sysctls or {}).items()
@@ -419,11 +419,10 @@ class Sandboxes:
 
     async def connect(self, container: Container, network: Network, spec: EndpointSpec) -> None:
         """Joins a network: records only when it does not run. The lock is held."""
-        if network.name in container.spec.networks:
-            if not self.is_open(container.id):
-                raise Forbidden(f"endpoint with name {container.name} already exists in network {network.name}")
-            if any(endpoint.network == network.id for endpoint in container.endpoints):
-                raise Forbidden(f"endpoint with name {container.name} already exists in network {network.name}")
+        if self._asked_as(container, network) and (
+            not self.is_open(container.id) or any(endpoint.network == network.id for endpoint in container.endpoints)
+        ):
+            raise Forbidden(f"endpoint with name {container.name} already exists in network {network.name}")
         asked = replace(
             container, spec=replace(container.spec, networks={**container.spec.networks, network.name: spec})
         )
@@ -431,44 +430,61 @@ class Sandboxes:
             self._engine.index.save(asked)
             return
         endpoint = self._decider.endpoint(asked, network, spec, container.endpoints)
-        await self._change(
-            container, replace(asked, endpoints=self._decider.with_gateways((*container.endpoints, endpoint), asked))
-        )
+        await self._change(container, asked, (*container.endpoints, endpoint))
         self._tell("connect", endpoint, container)
 
-    async def disconnect(self, container: Container, network: Network, force: bool) -> None:
-        networks = {name: spec for name, spec in container.spec.networks.items() if name != network.name}
+    async def disconnect(self, container: Container, network: Network) -> None:
+        """Leaves a network: in the record only when it does not run. The lock is held."""
+        known = self._asked_as(container, network)
         leaving = [endpoint for endpoint in container.endpoints if endpoint.network == network.id]
-        if len(networks) == len(container.spec.networks) and not leaving:
+        if known is None and not leaving:
             raise EngineError(f"container {container.id} is not connected to network {network.name}")
+        networks = {name: spec for name, spec in container.spec.networks.items() if name != known}
         asked = replace(container, spec=replace(container.spec, networks=networks))
         if not self.is_open(container.id):
             self._engine.index.save(replace(asked, endpoints=()))
             return
-        staying = tuple(endpoint for endpoint in container.endpoints if endpoint.network != network.id)
-        await self._change(container, replace(asked, endpoints=self._decider.with_gateways(staying, asked)))
+        await self._change(container, asked, [each for each in container.endpoints if each not in leaving])
         for endpoint in leaving:
             self._tell("disconnect", endpoint, container)
 
-    async def _change(self, before: Container, after: Container) -> None:
-        """From one set of endpoints to another, record first; on failure the record is put back and the kernel too."""
-        self._engine.index.save(after)
-        old, new = self.facts(before.endpoints), self.facts(after.endpoints)
-        try:
-            self._engine.kernel.apply(plan(old, new))
-        except BaseException:
-            self._engine.index.save(before)
-            with contextlib.suppress(EngineError):
-                self._engine.kernel.apply(plan(new | old, old))
-            raise
-        gone = {endpoint.id for endpoint in before.endpoints} - {endpoint.id for endpoint in after.endpoints}
-        for endpoint in before.endpoints:
-            if endpoint.id in gone and endpoint.names:
-                await self._engine.resolver.remove_endpoint(endpoint.network, endpoint.id)
-        for endpoint in after.endpoints:
-            await self._announce(endpoint)
-        await self._engine.resolver.set_view(after.id, self.view(after))
+    def _asked_as(self, container: Container, network: Network) -> str | None:
+        """By which of its names or ids the container asked for that network; None when it did not."""
+        return next(
+            (name for name, found in self._engine.networks.of(container).items() if found.id == network.id), None
+        )
+
+    async def _change(self, before: Container, asked: Container, endpoints: Sequence[Endpoint]) -> None:
+        """To another set of endpoints, record first; on failure the record is put back and the kernel too."""
+        after = replace(asked, endpoints=self._decider.with_gateways(endpoints, asked))
+        with self._engine.reconciler.transition(before.id):
+            after = await self.claims.follow(before, after)
+            old, new = self.facts(before.endpoints), self.facts(after.endpoints)
+            try:
+                self._engine.index.save(after)
+                self._engine.kernel.apply(plan(old, new))
+            except BaseException:
+                self.claims.abandon(after)
+                self._engine.index.save(before)
+                with contextlib.suppress(EngineError):
+                    self._engine.kernel.apply(plan(new | old, old))
+                raise
+            await self._rename_in_dns(before, after)
+            await self.claims.settle(after)
         self.write_files(after)
+
+    async def _rename_in_dns(self, before: Container, after: Container) -> None:
+        """What the resolver says of this container's endpoints, and what the container may ask."""
+        staying = {endpoint.id for endpoint in after.endpoints}
+        for endpoint in before.endpoints:
+            if endpoint.id not in staying and endpoint.names:
+                await self._engine.resolver.remove_endpoint(endpoint.network, endpoint.id)
+        known = {endpoint.id: endpoint for endpoint in before.endpoints}
+        for endpoint in after.endpoints:
+            if endpoint.id not in known or known[endpoint.id].names != endpoint.names:
+                await self._announce(endpoint)
+        await self._engine.resolver.set_view(after.id, self.view(after))
+        await self._refresh_links(after)
 
     async def rename(self, container: Container, name: str) -> None:
         """A new name: in the record, for the pinned namespace, and in DNS by the next query. The lock is held."""

@@ -55,7 +55,7 @@ async def _predefined(engine: Engine) -> None:
 
 
 def bridge_spec(settings: Settings) -> NetworkSpec:
-    """The default bridge, with what the daemon's flags say of it (--bip, --fixed-cidr, --mtu, --icc, --ip, --ip-masq)."""
+    """The default bridge, with what the flags say of it (--bip, --fixed-cidr, --mtu, --icc, --ip, --ip-masq)."""
     options = {
         "com.docker.network.bridge.default_bridge": "true",
         "com.docker.network.bridge.enable_icc": str(settings.icc).lower(),
