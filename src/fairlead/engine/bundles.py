@@ -1,4 +1,4 @@
-"""From a container's record to the bundle its runtime reads: everything about this host looked up, the rest rendered."""
+"""From a container's record to the bundle its runtime reads: what this host has is looked up, the rest rendered."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import functools
 import os
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fairlead.engine import options
@@ -91,7 +90,8 @@ class Bundles:
             )
         if kind == "ipc" and other.host.ipc_mode not in ("shareable", "host"):
             raise Conflict(
-                f"cannot join IPC of {other.id}: non-shareable IPC (hint: use IpcMode:shareable for the donor container)"
+                f"cannot join IPC of {other.id}: non-shareable IPC "
+                "(hint: use IpcMode:shareable for the donor container)"
             )
         return f"/proc/{other.state.pid}/ns/{kind}"
 

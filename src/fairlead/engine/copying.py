@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import posixpath
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fairlead.engine import mountspecs
 from fairlead.engine.threads import in_own_thread
-from fairlead.errors import EngineError
+from fairlead.errors import EngineError, InvalidArgument
 from fairlead.images import archive
 from fairlead.kernel import mounts
-from fairlead.model.container import Container
+from fairlead.model.container import Container, MountPoint
 from fairlead.model.views import PathStat
 
 if TYPE_CHECKING:
@@ -41,13 +43,21 @@ def root_of(engine: Engine, container: Container) -> Iterator[str]:
             if point.type in ("bind", "volume") and os.path.exists(point.source):
                 target = archive.resolve(place, point.target)
                 if os.path.exists(target):
-                    mounts.bind(point.source, target)
+                    _bind(point, target)
         yield place
     finally:
         with contextlib.suppress(EngineError):
             mounts.unmount(place)
         with contextlib.suppress(OSError):
             os.rmdir(place)
+
+
+def _bind(point: MountPoint, target: str) -> None:
+    source = point.source
+    if part := mountspecs.subpath(point):
+        source = archive.resolve(point.source, part)
+    if source:
+        mounts.bind(source, target)
 
 
 async def stat(engine: Engine, container: Container, path: str, ref: str) -> PathStat:
@@ -100,11 +110,12 @@ class Unpacking:
 
 async def put(engine: Engine, container: Container, stream: AsyncIterator[bytes], how: Unpacking) -> None:
     """Unpack a tar at a directory of the container; nothing outside its root can be reached."""
+    _check_writable(container, how.path)
     with tempfile.TemporaryFile(dir=engine.settings.data_root) as spool:
         async for block in stream:
             spool.write(block)
         spool.seek(0)
-        identity = engine.launching.identity(container)
+        owner = _owner(engine, container) if how.copy_uid_gid else None
 
         def unpack() -> None:
             with root_of(engine, container) as root:
@@ -114,11 +125,33 @@ async def put(engine: Engine, container: Container, stream: AsyncIterator[bytes]
                     spool,
                     no_overwrite=how.no_overwrite,
                     copy_uid_gid=how.copy_uid_gid,
-                    owner=(identity.uid, identity.gid),
+                    owner=owner,
                     container=how.ref,
                 )
 
-        await in_own_thread(unpack)
+        try:
+            await in_own_thread(unpack)
+        except OSError as error:
+            raise EngineError(f"cannot copy to {how.path} in {how.ref}: {(error.strerror or '').lower()}") from error
+
+
+def _owner(engine: Engine, container: Container) -> tuple[int, int] | None:
+    """Who gets what ``cp -a`` brings: a container's own user; without one the archive decides, as with dockerd."""
+    if not container.config.user:
+        return None
+    identity = engine.launching.identity(container)
+    return identity.uid, identity.gid
+
+
+def _check_writable(container: Container, path: str) -> None:
+    """Also what a stopped container would have mounted read-only; links inside are the kernel's to refuse."""
+    clean = posixpath.normpath("/" + path.lstrip("/"))
+    holding = [point for point in container.mounts if clean == point.target or clean.startswith(f"{point.target}/")]
+    innermost = max(holding, key=lambda point: len(point.target), default=None)
+    if innermost is not None and not innermost.rw:
+        raise InvalidArgument("mounted volume is marked read-only")
+    if innermost is None and container.host.readonly_rootfs:
+        raise InvalidArgument("container rootfs is marked read-only")
 
 
 async def _piped(write: Callable[[int], None]) -> AsyncIterator[bytes]:

@@ -40,8 +40,8 @@ def check_platform(image: Image, platform: str) -> None:
     have = [image.os, image.architecture, image.variant]
     if any(w and h and w != h for w, h in zip(wanted, have, strict=False)):
         raise NotFound(
-            f"image with reference {(image.tags or (image.id,))[0]} was found but does not match the specified platform: "
-            f"wanted {platform}, actual: {image.os}/{image.architecture}"
+            f"image with reference {(image.tags or (image.id,))[0]} was found but does not match the specified "
+            f"platform: wanted {platform}, actual: {image.os}/{image.architecture}"
         )
 
 
@@ -128,7 +128,8 @@ def check_host(engine: Engine, host: HostConfig) -> list[str]:
     _check_cpuset(host.cpuset_cpus, cpus)
     if host.oom_kill_disable and not host.memory:
         warnings.append(
-            "OOM killer is disabled for the container, but no memory limit is set, this can result in the system running out of resources."
+            "OOM killer is disabled for the container, but no memory limit is set, "
+            "this can result in the system running out of resources."
         )
     if host.blkio_weight and not _has_blkio_weight(engine):
         warnings.append("Your kernel does not support Block I/O weight. Weight discarded.")

@@ -2,7 +2,8 @@
 
 conmon bounds the live file itself, daemon or not: when it is full it renames a new file over it, and the old one would
 be gone. A second name for the live file (``.live``) keeps it; when the live file is another one than that, the old
-ones move up: ``.live`` becomes ``.1``, ``.1`` becomes ``.2`` and so on.
+ones move up: ``.live`` becomes ``.1``, ``.1`` becomes ``.2`` and so on. Where conmon was faster than we are, a file is
+lost between two that are kept: then those before the gap go too, for a log ends somewhere but has no holes.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -102,15 +104,24 @@ def remove_logs(path: str) -> None:
             os.unlink(name)
 
 
-def keep(path: str, max_file: int) -> None:
-    """Move up what conmon replaced, if it did, and hold on to the live file."""
+def keep(path: str, max_file: int) -> bool:
+    """Move up what conmon replaced, and hold on to the live file; whether it was replaced."""
     kept = path + _KEPT_NAME
     if _same_file(kept, path):
-        return
-    if os.path.exists(kept):
+        return False
+    replaced = os.path.exists(kept)
+    if replaced:
         _shift(path, max_file)
     with suppress(FileNotFoundError):
         os.link(path, kept)
+    return replaced
+
+
+def _forget_older(path: str) -> None:
+    """All files but the live one."""
+    for name in rotated_files(path):
+        with suppress(FileNotFoundError):
+            os.unlink(name)
 
 
 def _shift(path: str, max_file: int) -> None:
@@ -134,6 +145,7 @@ class LogRotation:
     def __init__(self) -> None:
         self._inotify: inotify.Inotify | None = None
         self._paths: dict[str, int] = {}
+        self._unseen: dict[str, int] = {}  # rotations that were told of and that no file was kept for
         self._folders: dict[int, str] = {}
 
     def add(self, path: str, max_file: int) -> None:
@@ -144,16 +156,18 @@ class LogRotation:
         if max_file < 2:
             return
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640))
-        watch = self._opened().watch(os.path.dirname(path), inotify.MOVED_TO)
+        # CREATE of the new file comes between two renames, which the kernel would otherwise tell as one.
+        watch = self._opened().watch(os.path.dirname(path), inotify.MOVED_TO | inotify.CREATE)
         self._folders[watch] = os.path.dirname(path)
         self._paths[path] = max_file
         keep(path, max_file)
 
     def discard(self, path: str) -> None:
         """The container ended: its log changes no more. The watch goes when its directory does."""
-        max_file = self._paths.pop(path, None)
-        if max_file is not None:
-            keep(path, max_file)
+        if path in self._paths:
+            self._read()
+            keep(path, self._paths.pop(path))
+            self._unseen.pop(path, None)
 
     def close(self) -> None:
         if self._inotify is not None:
@@ -169,8 +183,19 @@ class LogRotation:
 
     def _read(self) -> None:
         assert self._inotify is not None
+        replaced: dict[str, int] = defaultdict(int)
         for event in self._inotify.events():
-            path = os.path.join(self._folders.get(event.watch, ""), event.name)
-            max_file = self._paths.get(path)
-            if max_file is not None:
-                keep(path, max_file)
+            if event.mask & inotify.CREATE:
+                continue
+            replaced[os.path.join(self._folders.get(event.watch, ""), event.name)] += 1
+        for path, times in replaced.items():
+            if path in self._paths:
+                self._keep(path, times)
+
+    def _keep(self, path: str, times: int) -> None:
+        """A file may be kept before its event is read, so the count may be one ahead of the events."""
+        kept = keep(path, self._paths[path])
+        unseen = self._unseen.get(path, 0) + times - kept
+        if unseen > 0:
+            _forget_older(path)
+        self._unseen[path] = min(unseen, 0)
