@@ -251,3 +251,24 @@ def test_thousand_ports_are_held_until_released(machine: Path) -> None:
         assert spent < 1.0
 
     with_resolver(machine, body)
+
+
+def test_held_ports_can_be_relayed_elsewhere(machine: Path) -> None:
+    def says(word: bytes) -> Callable[[socket.socket], None]:
+        return lambda link: link.sendall(word)
+
+    def client(port: int) -> bytes:
+        with socket.create_connection(("::1", port), timeout=5) as link:
+            return everything(link)
+
+    async def body(resolver: Resolver, _processes: Processes) -> None:
+        with listener() as sock, server(says(b"one")) as one, server(says(b"two")) as two:
+            port = sock.getsockname()[1]
+            await resolver.hold_ports("c", [held(sock, one)])
+            assert await asyncio.to_thread(client, port) == b"one"
+            await resolver.retarget_ports("c", {("tcp", "::1", port): two})
+            assert await asyncio.to_thread(client, port) == b"two"
+            (name,) = (await resolver.held()).ports["c"]
+            assert name.target == two
+
+    with_resolver(machine, body)

@@ -52,9 +52,8 @@ def test_edns_size_is_never_below_512() -> None:
         b"\0\7\1\0\0\1\0\0\0\0\0\0\x50web\0\0\1\0\1",
     ],
     ids=[
-        "empty", "header cut", "class cut", "name cut", "an answer", "no question", "two questions", "pointer", "pointer to 0",
-        "pointer cut",
-        "name too long", "record cut", "record's content cut", "label type",
+        "empty", "header cut", "class cut", "name cut", "an answer", "no question", "two questions",
+        "pointer", "pointer to 0", "pointer cut", "name too long", "record cut", "record's content cut", "label type",
     ],
 )  # fmt: skip
 def test_parse_refuses(packet: bytes) -> None:
