@@ -106,7 +106,7 @@ def _for_command(context: Context, entry: Entry, before: Sequence[str], current:
     kind = kinds[min(len(arguments), len(kinds) - 1)]
     if len(arguments) >= command.arguments.most or (not command.interspersed and arguments):
         return [":files"] if not command.interspersed else []
-    return [offer for offer in _values(context, kind) if offer not in arguments]
+    return [offer for offer in _values(context, kind) if offer.partition("\t")[0] not in arguments]
 
 
 def _positional(flags: Sequence[Flag], words: Sequence[str]) -> tuple[list[str], Flag | None]:

@@ -247,12 +247,16 @@ def _integer(raw: str, function: str, low: int, high: int) -> int:
     return value
 
 
-def _comma_separated(raw: str) -> list[str]:
+def comma_separated(raw: str) -> list[str]:
+    """The fields of a line of CSV, quotes understood."""
     if not raw:
         return []
     import csv  # noqa: PLC0415 - few flags need it
 
-    return next(csv.reader([raw]), [])
+    try:
+        return next(csv.reader([raw]), [])
+    except csv.Error as wrong:
+        raise ValueError(str(wrong)) from wrong
 
 
 _PARSERS: Mapping[str, Callable[[str], object]] = {
@@ -260,5 +264,5 @@ _PARSERS: Mapping[str, Callable[[str], object]] = {
     "int": parse_int,
     "uint": _parse_uint64,
     "uint16": _parse_uint16,
-    "strings": _comma_separated,
+    "strings": comma_separated,
 }

@@ -48,6 +48,7 @@ def test_what_fits(template: str, arguments: list[object], written: str) -> None
         ("x", [1, "a"], "x%!(EXTRA int=1, string=a)"),
         ("%z", [1], "%!z(int=1)"),
         ("%", [], "%!(NOVERB)"),
+        ("%9999999d", [1], "%!(BADWIDTH)%!(EXTRA int=1)"),
         ("%[3]d", [1], "%!d(BADINDEX)"),
     ],
 )

@@ -111,6 +111,8 @@ def _rename(member: tarfile.TarInfo, target: Target) -> None:
 
 
 def _renamed(name: str, target: Target) -> str:
+    if ".." in name.split("/"):
+        raise CopyError(f"the archive wants to write outside of {target.folder}: {name}")
     _top, _slash, rest = os.path.normpath(name).lstrip("/").partition("/")
     return os.path.join(target.rename, rest) or "."
 

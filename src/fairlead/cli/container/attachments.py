@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from csv import reader
 from typing import Any
 
 from fairlead.cli.container.values import is_mac, pair
-from fairlead.cli.flags import Values, parse_int
+from fairlead.cli.flags import Values, comma_separated, parse_int
 
 Json = dict[str, Any]
 
@@ -18,7 +17,7 @@ def parse_network(raw: str) -> Json:
     if "=" not in raw:
         return {"target": raw}
     options: Json = {}
-    for part in next(reader([raw]), []):
+    for part in comma_separated(raw):
         key, equals, value = part.lower().partition("=")
         if not equals or not key:
             raise ValueError(f"invalid field {part}")

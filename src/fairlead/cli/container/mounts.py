@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from csv import reader
 
-from fairlead.cli.flags import parse_bool
+from fairlead.cli.flags import comma_separated, parse_bool
 from fairlead.cli.units import parse_size
 
 Json = dict[str, object]
@@ -27,7 +26,7 @@ def parse_mount(raw: str) -> Json:
     """The mount that one flag describes."""
     mount: Json = {"Type": "volume"}
     options: dict[str, Json] = {}
-    for field in next(reader([raw]), []):
+    for field in comma_separated(raw):
         key, value = _split(field)
         kind, dash, _ = key.partition("-")
         if dash and kind in _OPTIONS:

@@ -7,6 +7,7 @@ import re
 import socket
 from collections.abc import Mapping
 
+from fairlead.cli.flags import comma_separated
 from fairlead.cli.units import parse_duration, parse_size
 
 Json = dict[str, object]
@@ -184,10 +185,8 @@ def _device(raw: str) -> tuple[str, str]:
 
 def gpus(raw: str) -> Json:
     """``all``, a number, or ``count=…,device=…,driver=…,capabilities=…``."""
-    from csv import reader  # noqa: PLC0415 - only --gpus needs it
-
     request: Json = {"Count": 1, "Capabilities": [["gpu"]]}
-    for part in next(reader([raw]), []):
+    for part in comma_separated(raw):
         key, equals, value = part.partition("=")
         match key if equals else "count":
             case "count":

@@ -12,6 +12,7 @@ from fairlead.cli.gotemplate.values import Record, go_type, is_list, show, show_
 _DIRECTIVE = re.compile(r"%([-+# 0]*)(\*|\d+)?(?:\.(\*|\d+)?)?(?:\[(\d+)\])?(.)?", re.DOTALL)
 _HAS_PRECISION = re.compile(r"%[-+# 0]*(?:\*|\d+)?\.")
 _BASES = {"d": "d", "x": "x", "X": "X", "o": "o", "b": "b", "O": "o"}
+_WIDEST = 1_000_000
 _FLOATS = frozenset("feEgGF")
 
 
@@ -48,6 +49,8 @@ class _Printer:
         exact = self._number(precision)
         if exact is None and _HAS_PRECISION.match(match.group()):
             exact = 0
+        if max(wide or 0, exact or 0) > _WIDEST or (wide or 0) < -_WIDEST:
+            return "%!(BADWIDTH)"
         if wide is not None and wide < 0:
             flags, wide = flags + "-", -wide
         if verb is None:
