@@ -140,6 +140,7 @@ class Box:
         host: dict[str, Any] | None = None,
         mounts: tuple[MountPoint, ...] = (),
         mount_facts: MountFacts | None = None,
+        on_gone: Callable[[int], None] | None = None,
         **fields: Any,
     ) -> None:
         self.place = place
@@ -163,7 +164,7 @@ class Box:
         )
         self.fields = fields
         self.mount_facts = mount_facts
-        self.monitor = Monitor(spawn=place.spawn.spawn)
+        self.monitor = Monitor(spawn=place.spawn.spawn, on_gone=on_gone)
         self.oci = OciRuntime(place.program, place.spawn.spawn)
         self.console = Console(str(self.bundle), closes_with_client=self.container.config.stdin_once)
         self.launched: Launched | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -76,17 +75,17 @@ def test_update_changes_a_running_container(place: Place) -> None:
     assert asyncio.run(life()) == [str(32 << 20), "77"]
 
 
-def test_too_much_memory_ends_the_container_and_leaves_a_mark(place: Place) -> None:
-    async def life() -> tuple[int, bool]:
+def test_too_much_memory_ends_the_container_and_is_counted(place: Place) -> None:
+    async def life() -> tuple[int, str]:
         host = {"memory": 16 << 20, "memory_swap": 16 << 20}
         box = Box(place, "dd", "if=/dev/zero", "of=/dev/null", "bs=60M", "count=1", host=host)
         try:
             code, _, _ = await box.run()
-            return code, os.path.exists(box.bundle / "oom")
+            return code, value(box, "memory.oom_control").splitlines()[-1]
         finally:
             await box.remove()
 
-    assert asyncio.run(life()) == (137, True)
+    assert asyncio.run(life()) == (137, "oom_kill 1")
 
 
 def test_pause_resume_processes_state_and_kill(place: Place) -> None:

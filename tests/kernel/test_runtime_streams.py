@@ -14,7 +14,7 @@ import pytest
 from fairlead.errors import Conflict, RuntimeFailure
 from fairlead.model.requests import ExecSpec
 from fairlead.runtime import bundle
-from fairlead.runtime.conmon import LaunchExec, RunningExec
+from fairlead.runtime.conmon import LaunchExec, Monitor, RunningExec
 from fairlead.runtime.crun import send_signal
 from fairlead.runtime.exits import ExitWatch, forget_exit, read_exit
 from fairlead.runtime.streams import Attachment, Console
@@ -164,10 +164,18 @@ def test_exits_are_told_once_and_those_of_before_too(crun: Place) -> None:
         told: list[tuple[str, int]] = []
         before, later = Box(crun, "sh", "-c", "exit 3"), Box(crun, "sh", "-c", "exit 4")
         await before.run()
-        watch = ExitWatch(crun.exits, lambda container, code: told.append((container, code)))
+        both = asyncio.Event()
+
+        def note(container: str, code: int) -> None:
+            told.append((container, code))
+            if len(told) == 2:
+                both.set()
+
+        watch = ExitWatch(crun.exits, note)
         watch.open()
         await later.run()
-        await asyncio.sleep(0)
+        async with asyncio.timeout(10):
+            await both.wait()
         watch.close()
         assert told == [(before.id, 3), (later.id, 4)]
         forget_exit(crun.exits, before.id)
@@ -201,6 +209,28 @@ def test_a_signal_ends_a_container_with_its_number(place: Place) -> None:
             await box.remove()
 
     assert asyncio.run(life()) == 137
+
+
+def test_a_monitor_that_goes_is_told_whoever_started_it(crun: Place) -> None:
+    async def life() -> None:
+        gone: list[int] = []
+        box = Box(crun, "sleep", "60", on_gone=gone.append)
+        launched = await box.create()
+        await box.start()
+        later = Monitor(spawn=crun.spawn.spawn, on_gone=lambda pid: gone.append(-pid))
+        later.adopt(launched.monitor)
+        os.kill(launched.monitor, signal.SIGKILL)
+        async with asyncio.timeout(5):
+            while len(gone) < 2:  # noqa: ASYNC110 (two callbacks)
+                await asyncio.sleep(0.005)
+        assert sorted(gone) == [-launched.monitor, launched.monitor]
+        assert read_exit(crun.exits, box.id) is None
+        later.adopt(launched.monitor)
+        await asyncio.sleep(0.01)
+        assert len(gone) == 3
+        await box.remove()
+
+    asyncio.run(life())
 
 
 def test_discard_lets_the_id_be_used_again(crun: Place) -> None:
@@ -349,10 +379,7 @@ def test_no_descriptor_and_no_zombie_is_left(crun: Place) -> None:
                     await execs.run("nothing")
             await asyncio.sleep(0.05)
             assert len(os.listdir("/proc/self/fd")) == before
-        launched = execs.box.launched
-        assert launched is not None
-        await execs.box.exited()
-        await asyncio.sleep(0.05)
-        assert not os.path.exists(f"/proc/{launched.monitor}")
 
     asyncio.run(life())
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)

@@ -8,6 +8,7 @@ import os
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from fairlead.errors import RuntimeFailure
@@ -18,6 +19,9 @@ from fairlead.runtime.sealed import SealedPrograms
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # conmon binds its console socket in TMPDIR; sun_path holds 108 bytes and the name takes 19.
 _LONGEST_TMP = 85
+
+
+OnGone = Callable[[int], None]
 
 
 class Spawn(Protocol):
@@ -82,6 +86,10 @@ class Launch:
     def pid_file(self) -> str:
         return os.path.join(self.bundle, "pidfile")
 
+    @property
+    def monitor_file(self) -> str:
+        return os.path.join(self.bundle, "conmon.pid")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaunchExec:
@@ -99,6 +107,10 @@ class LaunchExec:
         return os.path.join(self.bundle, "pidfile")
 
     @property
+    def monitor_file(self) -> str:
+        return os.path.join(self.bundle, "conmon.pid")
+
+    @property
     def process_file(self) -> str:
         return os.path.join(self.bundle, "process.json")
 
@@ -114,16 +126,32 @@ class Launched:
 class Monitor:
     """Starts conmon processes and reaps them; they outlive this process."""
 
-    def __init__(self, *, spawn: Spawn, tmp_dir: str = "/tmp", conmon: str = "/usr/bin/conmon") -> None:  # noqa: S108
-        """``tmp_dir`` is where consoles are handed over; one with too long a name is not used."""
+    def __init__(
+        self,
+        *,
+        spawn: Spawn,
+        tmp_dir: str = "/tmp",  # noqa: S108
+        conmon: str = "/usr/bin/conmon",
+        on_gone: OnGone | None = None,
+    ) -> None:
+        """``tmp_dir`` is where consoles are handed over; one with too long a name is not used.
+
+        ``on_gone`` is called when a conmon ended, whatever the reason: one that left no exit file was killed.
+        """
         self._spawn = spawn
         self._conmon = conmon
+        self._on_gone = on_gone
         self._programs = SealedPrograms()
         self._environment = {"PATH": _PATH, "TMPDIR": tmp_dir if len(tmp_dir) < _LONGEST_TMP else "/tmp"}  # noqa: S108
 
     def close(self) -> None:
         """Let go of what is kept for speed; conmon processes and containers stay."""
         self._programs.close()
+
+    def adopt(self, pid: int) -> None:
+        """Watch a container's conmon, also one that another daemon process started."""
+        if self._on_gone is not None:
+            when_gone(pid, partial(self._on_gone, pid))
 
     async def launch(self, launch: Launch) -> Launched:
         """Create the container; raises RuntimeFailure with Docker's text and exit code."""
@@ -150,7 +178,9 @@ class Monitor:
             command = _command(os.path.join(launch.bundle, "config.json"))
             raise start_failure(_message(report, running), launch.runtime.name, command)
         running.hush()
-        return Launched(running.pid, pid)
+        monitor = _read_pid(launch.monitor_file)
+        self.adopt(monitor)
+        return Launched(monitor, pid)
 
     async def launch_exec(self, launch: LaunchExec) -> RunningExec:
         """Start a process beside the container's first one, held until ``RunningExec.release``.
@@ -190,8 +220,7 @@ class Monitor:
             *("--runtime", runtime.path if sealed is None else f"/proc/self/fd/{sealed}"),
             *("--runtime-arg", f"--root={runtime.root}"),
             *("--bundle", launch.bundle, "--container-pidfile", launch.pid_file),
-            # One fork less, and conmon's process id is known without a file.
-            "--sync",
+            *("--conmon-pidfile", launch.monitor_file),
             "--full-attach",
             # The log is not worth an fsync at every exit: dockerd makes none either.
             "--no-sync-log",
@@ -242,17 +271,18 @@ def _flags(*, terminal: bool, stdin: bool, leave_stdin_open: bool) -> Iterator[s
 
 
 class _Child:
-    """A conmon process: reaped when it ends; what it complains of is kept until ``complaint`` or ``hush``."""
+    """The process conmon is started with, which leaves a child of its own behind and ends, and is reaped then.
+
+    conmon could do without that child (``--sync``), but a process that was only forked, and loaded nothing itself, has
+    half the resident memory. What it complains of is kept until ``complaint`` or ``hush``.
+    """
 
     def __init__(self, running: subprocess.Popen[bytes]) -> None:
         assert running.stderr is not None
-        self.pid = running.pid
         self._running = running
         self._stderr = running.stderr
         os.set_blocking(self._stderr.fileno(), False)
-        self._loop = asyncio.get_running_loop()
-        self._pidfd = os.pidfd_open(running.pid)
-        self._loop.add_reader(self._pidfd, self._reap)
+        when_gone(running.pid, running.wait)
 
     def complaint(self) -> str:
         """What it said before it gave up its stderr."""
@@ -266,10 +296,27 @@ class _Child:
         """All went well: nobody will ask."""
         self._stderr.close()
 
-    def _reap(self) -> None:
-        self._loop.remove_reader(self._pidfd)
-        os.close(self._pidfd)
-        self._running.wait()
+
+def _read_pid(path: str) -> int:
+    with open(path, encoding="ascii") as file:
+        return int(file.read())
+
+
+def when_gone(pid: int, call: Callable[[], object]) -> None:
+    """Call once the process ended, soon if it did already. The caller knows that ``pid`` is the one it means."""
+    loop = asyncio.get_running_loop()
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        loop.call_soon(call)
+        return
+
+    def gone() -> None:
+        loop.remove_reader(pidfd)
+        os.close(pidfd)
+        call()
+
+    loop.add_reader(pidfd, gone)
 
 
 def _message(report: Mapping[str, Any] | None, child: _Child) -> str:
@@ -292,10 +339,6 @@ class RunningExec:
     @property
     def bundle(self) -> str:
         return self._launch.bundle
-
-    @property
-    def monitor(self) -> int:
-        return self._monitor.pid
 
     async def release(self) -> int:
         """Let the process run; its process id. Raises RuntimeFailure with Docker's text and exit code."""

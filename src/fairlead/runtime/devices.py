@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 import stat
@@ -168,6 +169,11 @@ def _walk(folder: str, inside: str) -> Iterator[DeviceNode]:
                 node = _node(entry.path, f"{inside}/{entry.name}", "rwm")
                 if node is not None:
                     yield node
+
+
+def throttle_paths(cpus: str = "/sys/devices/system/cpu") -> tuple[str, ...]:
+    """The counters of CPUs that were too hot, which Docker hides since 28.2."""
+    return tuple(sorted(glob.glob(f"{cpus}/cpu[0-9]*/thermal_throttle")))
 
 
 def block_numbers(paths: Iterable[str]) -> Mapping[str, DeviceNumber]:

@@ -1,10 +1,20 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from fairlead.errors import InvalidArgument, RuntimeFailure
 from fairlead.model.container import Device
-from fairlead.runtime.devices import DeviceNode, block_numbers, default_rules, every_device, look_up, parse_rule
+from fairlead.runtime.devices import (
+    DeviceNode,
+    block_numbers,
+    default_rules,
+    every_device,
+    look_up,
+    parse_rule,
+    throttle_paths,
+)
 from fairlead.runtime.resources import DeviceNumber
 
 
@@ -74,6 +84,12 @@ def test_every_device_leaves_terminals_of_others_and_mounts_out() -> None:
     paths = {node.path for node in every_device()}
     assert {"/dev/null", "/dev/zero"} <= paths
     assert not [path for path in paths if path.startswith(("/dev/pts", "/dev/shm", "/dev/console"))]
+
+
+def test_hidden_counters_of_the_cpus(tmp_path: Path) -> None:
+    (tmp_path / "cpu3/thermal_throttle").mkdir(parents=True)
+    (tmp_path / "cpufreq/thermal_throttle").mkdir(parents=True)
+    assert throttle_paths(str(tmp_path)) == (f"{tmp_path}/cpu3/thermal_throttle",)
 
 
 def test_numbers_of_block_devices() -> None:
