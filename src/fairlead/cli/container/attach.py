@@ -14,6 +14,7 @@ from fairlead.cli.container.session import (
     followed_size,
     forwarded_signals,
     keys_of,
+    redraw,
 )
 from fairlead.cli.errors import CommandError
 from fairlead.cli.flags import Values, switch, text
@@ -48,8 +49,10 @@ def _run(context: Context, values: Values, arguments: list[str]) -> int:
             undo.enter_context(forwarded_signals(context, found["Id"]))
         connection = context.client.hijack(f"{path}/attach", wiring.query())
         undo.callback(connection.close)
-        resize = undo.enter_context(followed_size(context, f"{path}/resize")) if tty else None
-        if exchange(connection, wiring, resize or (lambda: None)):
+        if tty:
+            undo.enter_context(followed_size(context, f"{path}/resize"))
+            redraw(context, f"{path}/resize")
+        if exchange(connection, wiring):
             raise CommandError("read escape sequence")
         return wait_status(waiting)
 

@@ -85,14 +85,24 @@ def followed_size(context: Context, path: str) -> Iterator[Callable[[], None]]:
     """The TTY behind ``path`` has the size of our terminal, and keeps it; yields the first resize."""
 
     def resize(*_: object) -> None:
-        rows, columns = terminal.size(1)
-        if rows or columns:
-            # A process that has just ended has no TTY to resize.
-            with suppress(ClientError, OSError):
-                context.client.post(path, {"h": rows, "w": columns})
+        _resize(context, path, 0)
 
     with _handlers({signal.SIGWINCH: resize}):
         yield resize
+
+
+def redraw(context: Context, path: str) -> None:
+    """A program that draws its screen does so only when the size changes: it is changed for a moment."""
+    _resize(context, path, 1)
+    _resize(context, path, 0)
+
+
+def _resize(context: Context, path: str, more: int) -> None:
+    rows, columns = terminal.size(1)
+    if rows or columns:
+        # A process that has just ended has no TTY to resize.
+        with suppress(ClientError, OSError):
+            context.client.post(path, {"h": rows + more, "w": columns + more})
 
 
 @contextmanager
