@@ -121,7 +121,12 @@ class Sandboxes:
             raise
         key = os.path.join(NETNS_DIRECTORY, self._free_pin(container))
         container = self._engine.index.save(replace(container, endpoints=endpoints, sandbox_key=key))
-        await self._open_namespace(container)
+        try:
+            self._open_namespace(container)
+        except EngineError:
+            # The name may have become somebody else's in between: what is pinned there is not ours.
+            self._engine.index.save(replace(container, sandbox_key=""))
+            raise
         self.write_files(container)
         return container
 
@@ -146,7 +151,7 @@ class Sandboxes:
         """The container's name, or the name with the id behind it where the name is somebody else's."""
         return container.name if netns.is_free(container.name) else f"{container.name}.{ids.short(container.id)}"
 
-    async def _open_namespace(self, container: Container) -> None:
+    def _open_namespace(self, container: Container) -> None:
         name = os.path.basename(container.sandbox_key)
         sandbox = open_sandbox(name, self._sysctls(container))
         self._open[container.id] = sandbox
@@ -319,9 +324,17 @@ class Sandboxes:
             for held in (sandbox.udp, sandbox.tcp):
                 held.close()
             netns.remove(sandbox.ns)
-        self._remove_pin(container.id)
+        self.remove_pin(container.id)
         for endpoint in container.endpoints:
             self._tell("disconnect", endpoint, container)
+
+    def _discard_pins(self, container: Container) -> None:
+        """What another daemon pinned: the pin it noted, or one that it had no time to note."""
+        pin = netns.read_pin(self._engine.settings.exec_root, container.id)
+        if pin is not None:
+            netns.discard(pin.name, pin.inode)
+        elif container.sandbox_key:
+            netns.discard(os.path.basename(container.sandbox_key))
 
     async def _let_go(self, container: Container, named: bool) -> None:
         """Names, DNS sockets and ports. A resolver process that is away learns of it when it is back."""
@@ -377,11 +390,19 @@ class Sandboxes:
         """By its pin; where a stranger took that away, by the container's process, and pinned again."""
         pin = netns.read_pin(self._engine.settings.exec_root, container.id)
         if pin is not None and pin.stands():
-            return netns.open_existing(pin.path)
+            return self._under_its_name(netns.open_existing(pin.path), container)
         fd = os.open(f"/proc/{container.state.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         ns = netns.Namespace(container.sandbox_key, fd)
         netns.repin(ns)
         netns.write_pin(self._engine.settings.exec_root, container.id, ns)
+        return ns
+
+    def _under_its_name(self, ns: netns.Namespace, container: Container) -> netns.Namespace:
+        """The daemon may have gone in the middle of a rename."""
+        if ns.path != container.sandbox_key:
+            netns.discard(os.path.basename(container.sandbox_key), ns.inode)
+            netns.rename(ns, os.path.basename(container.sandbox_key))
+            netns.write_pin(self._engine.settings.exec_root, container.id, ns)
         return ns
 
     def ensure_pin(self, container: Container) -> bool:
@@ -405,9 +426,9 @@ class Sandboxes:
         for name in os.listdir(root):
             if not ids.is_full_id(name) or name in known:
                 continue
-            self._remove_pin(ContainerId(name))
+            self.remove_pin(ContainerId(name))
 
-    def _remove_pin(self, identifier: ContainerId) -> None:
+    def remove_pin(self, identifier: ContainerId) -> None:
         """Of a sandbox that this daemon, or one before it, opened."""
         root = self._engine.settings.exec_root
         pin = netns.read_pin(root, identifier)
@@ -456,7 +477,8 @@ class Sandboxes:
 
     async def _change(self, before: Container, asked: Container, endpoints: Sequence[Endpoint]) -> None:
         """To another set of endpoints, record first; on failure the record is put back and the kernel too."""
-        after = replace(asked, endpoints=self._decider.with_gateways(endpoints, asked))
+        bindings = [binding for endpoint in before.endpoints for binding in endpoint.published]
+        after = replace(asked, endpoints=self._decider.with_gateways(endpoints, asked, bindings))
         with self._engine.reconciler.transition(before.id):
             after = await self.claims.follow(before, after)
             old, new = self.facts(before.endpoints), self.facts(after.endpoints)

@@ -96,6 +96,7 @@ async def _take_over(engine: Engine, container: Container, held: Adopted) -> boo
 
 async def _clear_half_start(engine: Engine, container: Container) -> None:
     """The last daemon died between saving its intention and starting the process."""
+    engine.sandboxes.remove_pin(container.id)  # while its bundle, with the note of it, is there
     try:
         await engine.launching.delete(container, force=True)
     except EngineError as error:
