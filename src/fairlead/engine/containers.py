@@ -96,6 +96,7 @@ class Containers:
         spec = replace(spec, config=merge(spec.config, image.config))
         path, args = command_line(spec.config)
         spec, warnings = options.normalise(self._engine, spec)
+        spec = replace(spec, networks=self._engine.networks.by_name(spec.networks))
         mounts = await mountspecs.resolve(self._engine, spec)
         self._engine.index.check_name_free(chosen)  # the name may have gone while volumes were made
         container = Container(

@@ -14,6 +14,7 @@ from fairlead.model.address import Interface, Ip
 from fairlead.model.container import Container
 from fairlead.model.endpoint import Endpoint, EndpointSpec
 from fairlead.model.network import Network
+from fairlead.model.port import PortBinding
 from fairlead.net import gateway, ipam
 from fairlead.net.drivers import DRIVERS
 
@@ -59,7 +60,7 @@ class Decider:
             host_ifname=f"veth{secrets.token_hex(4)[:7]}",
             sysctls=gateway.endpoint_sysctls(spec),
         )
-        return replace(endpoint, names=self.names(container, endpoint))
+        return replace(endpoint, names=self._names(container, network, spec))
 
     @staticmethod
     def _families(network: Network) -> list[int]:
@@ -79,16 +80,21 @@ class Decider:
 
     def names(self, container: Container, endpoint: Endpoint) -> tuple[str, ...]:
         """What DNS answers for, the PTR name first. None on the default bridge, as in Docker."""
-        network = self._engine.networks.get(endpoint.network)
-        if network is None or network.name == "bridge":
+        network = self._network(endpoint)
+        return self._names(container, network, container.spec.networks.get(network.name) or EndpointSpec())
+
+    @staticmethod
+    def _names(container: Container, network: Network, spec: EndpointSpec) -> tuple[str, ...]:
+        if network.name == "bridge":
             return ()
-        spec = container.spec.networks.get(network.name) or container.spec.networks.get(network.id) or EndpointSpec()
         host = container.config.hostname
         names = (container.name, *spec.aliases, ids.short(container.id), *((host,) if host else ()))
         return tuple(dict.fromkeys(name for name in names if name))
 
-    def with_gateways(self, endpoints: Sequence[Endpoint], container: Container) -> tuple[Endpoint, ...]:
-        """Who carries the default routes, and with them the published ports."""
+    def with_gateways(
+        self, endpoints: Sequence[Endpoint], container: Container, bindings: Sequence[PortBinding] = ()
+    ) -> tuple[Endpoint, ...]:
+        """Who carries the default routes, and with them the ports that are published already."""
         networks = {endpoint.id: self._network(endpoint) for endpoint in endpoints}
         specs = {
             endpoint.id: container.spec.networks.get(networks[endpoint.id].name) or EndpointSpec()
@@ -101,12 +107,11 @@ class Decider:
             replace(endpoint, gateway4=endpoint.id == chosen.ipv4, gateway6=endpoint.id == chosen.ipv6)
             for endpoint in endpoints
         ]
-        return self._with_published(marked)
+        return self._with_published(marked, bindings)
 
     @staticmethod
-    def _with_published(endpoints: Sequence[Endpoint]) -> tuple[Endpoint, ...]:
+    def _with_published(endpoints: Sequence[Endpoint], bindings: Sequence[PortBinding]) -> tuple[Endpoint, ...]:
         """Bindings follow the gateways: IPv6 ones to that of IPv6, IPv4 ones to that of IPv4; without any, they end."""
-        bindings = [binding for endpoint in endpoints for binding in endpoint.published]
         if not bindings:
             return tuple(endpoints)
         four = next((e.id for e in endpoints if e.gateway4), None)

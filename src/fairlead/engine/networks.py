@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -84,6 +84,16 @@ class Networks:
             with contextlib.suppress(NotFound, InvalidArgument):
                 found[name] = self.find(name)
         return found
+
+    def by_name(self, asked: Mapping[str, EndpointSpec]) -> dict[str, EndpointSpec]:
+        """With the names of those networks that were asked for by id, or by a part of it."""
+        named = {}
+        for ref, spec in asked.items():
+            name = ref
+            with contextlib.suppress(NotFound, InvalidArgument):
+                name = self.find(ref).name
+            named[name] = spec
+        return named
 
     def default_bridge(self, spec: NetworkSpec) -> Network:
         """The network ``bridge``: 172.17.0.0/16 when that is free, as every tutorial expects, on docker0."""

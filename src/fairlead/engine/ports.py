@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from ipaddress import IPv4Address, IPv6Address
@@ -97,7 +97,7 @@ class Claims:
                 claimed, free = self._places(request, homes)
                 opened += [PortBinding(container=request.container, host_ip=ip, host_port=0) for ip in free]
                 if claimed:
-                    claims += self._claim_one(request, claimed, own, choice)
+                    claims += self._claim_one(container.id, request, claimed, own, choice)
         except BaseException as error:
             for claim in claims:
                 claim.socket.close()
@@ -154,14 +154,17 @@ class Claims:
             return (asked,)
         return (_ANY4, _ANY6) if self._engine.networks.host_facts().ipv6 else (_ANY4,)
 
-    def _claim_one(self, request: PortRequest, addresses: Sequence[Ip], own: _Taken, choice: _Choice) -> list[_Claim]:
+    def _claim_one(
+        self, owner: ContainerId, request: PortRequest, addresses: Sequence[Ip], own: _Taken, choice: _Choice
+    ) -> list[_Claim]:
         """One host port for all addresses of the mapping, added to the container's ``own``."""
         protocol = request.container.protocol
         failure: EngineError | None = None
         for port in ports.candidates(
             request, ephemeral=choice.ephemeral, reserved=choice.reserved, random=choice.random
         ):
-            taken = self._engine.index.ports_in_use(protocol, port).keys() | own.get((protocol, port), frozenset())
+            others = (ip for ip, who in self._engine.index.ports_in_use(protocol, port).items() if who != owner)
+            taken = {*others, *own.get((protocol, port), ())}
             clash = ports.conflict(addresses, taken)
             if clash is not None:
                 failure = EngineError(f"Bind for {_host(clash)}:{port} failed: port is already allocated")
@@ -248,6 +251,10 @@ class Claims:
         if container.id in self._holding or any(e.published for e in container.endpoints):
             self._holding.discard(container.id)
             await self._engine.resolver.release_ports(container.id)
+
+    def adopt(self, owners: Iterable[str]) -> None:
+        """A daemon's start: for these containers the resolver process holds ports already."""
+        self._holding.update(ContainerId(owner) for owner in owners)
 
     async def bind_again(self, container: Container) -> None:
         """Both daemon and resolver were gone: the recorded ports are claimed anew, as far as nobody took them."""

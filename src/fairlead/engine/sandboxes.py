@@ -371,6 +371,7 @@ class Sandboxes:
             await resolver.remove_sandbox(stale)
         for owner in set(held.ports) - known:
             await resolver.release_ports(owner)
+        self.claims.adopt(set(held.ports) & known)
         for identifier in known & self._open.keys():
             container = self._engine.index.find(identifier)
             if identifier in held.sandboxes:

@@ -123,6 +123,19 @@ def remove(ns: Namespace) -> None:
     ns.close()
 
 
+def discard(name: str, inode: int | None = None) -> None:
+    """What is left of a pin of ours: unmounted if it is that namespace (or any, where none is said), its file deleted.
+
+    A namespace of others, or a file with content, stays.
+    """
+    path = f"{PINS}/{name}"
+    if is_pinned(path, inode):
+        _unpin(path)
+    elif is_free(name):
+        with suppress(FileNotFoundError):
+            os.unlink(path)
+
+
 def run_in(ns: Namespace, work: Callable[[], T]) -> T:
     """Run ``work`` in a throwaway thread inside that namespace."""
 

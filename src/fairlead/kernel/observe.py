@@ -9,7 +9,7 @@ from ipaddress import ip_address
 
 from fairlead.kernel import netns, sysctl
 from fairlead.kernel.ledger import Ledger
-from fairlead.kernel.netlink.codec import LinkInfo, RouteEntry
+from fairlead.kernel.netlink.codec import LinkInfo, RouteInfo
 from fairlead.kernel.netlink.connection import Netlink
 from fairlead.kernel.netns import Namespace
 from fairlead.kernel.reaper import CONDEMNED, CONDEMNED_PREFIX
@@ -140,7 +140,7 @@ def host_routes(netlink: Netlink) -> tuple[Prefix, ...]:
     return _destinations(route for route in netlink.routes() if route.unicast)
 
 
-def _destinations(routes: Iterable[RouteEntry]) -> tuple[Prefix, ...]:
+def _destinations(routes: Iterable[RouteInfo]) -> tuple[Prefix, ...]:
     prefixes: set[Prefix] = {route.prefix for route in routes if route.prefix.prefixlen}
     return tuple(sorted(prefixes, key=lambda prefix: (prefix.version, prefix)))
 
