@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import hdrs, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from fairlead.api import absent, archives, containers, execs, images, networks, streams, system, volumes
 from fairlead.api.call import Call
@@ -24,9 +25,21 @@ log = logging.getLogger(__name__)
 _KEEP_ALIVE = 300.0  # seconds; SDKs hold one connection open between calls
 _LONGEST_LINE = 65536  # filters and image lists travel in the query
 
+_LONGEST_COMPLAINT = 200  # characters of a bad request quoted in the log
+
 _FAMILIES = (system, containers, streams, archives, execs, images, networks, volumes, absent)
 
 Dispatch = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+class _HttpLog(logging.LoggerAdapter[logging.Logger]):
+    """aiohttp's log: what is not HTTP, or a client that has gone, is no bug of ours and gets no traceback."""
+
+    def exception(self, msg: object, *args: object, exc_info: Any = True, **kwargs: Any) -> None:
+        if isinstance(exc_info, HttpProcessingError | ConnectionError):
+            self.info("not a request: %s", str(exc_info).partition("\n")[0][:_LONGEST_COMPLAINT])
+        else:
+            super().exception(msg, *args, exc_info=exc_info, **kwargs)
 
 
 class _Server(web.Server):
@@ -44,6 +57,7 @@ def build_runner(engine: Engine, shutdown_timeout: float = 1.0) -> web.ServerRun
     server = _Server(
         _dispatcher(engine),
         access_log=None,
+        logger=_HttpLog(log, {}),
         handler_cancellation=False,
         keepalive_timeout=_KEEP_ALIVE,
         max_line_size=_LONGEST_LINE,
