@@ -1,7 +1,7 @@
 """Flags as Docker's command line reads them: declared as a table, parsed by the rules of Go's pflag.
 
 A library for command lines would cost 30 ms of imports at each start, half of what `fairlead ps` may take, and would
-read `--rm=false`, `-it` and `--flag value` by rules of its own (docs/decisions/0001-own-flag-parser.md).
+read `--rm=false`, `-it` and `--flag value` by rules of its own (docs/decisions/flags-without-a-library.md).
 """
 
 from __future__ import annotations
