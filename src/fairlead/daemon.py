@@ -13,7 +13,7 @@ import signal
 import socket
 import ssl
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 from aiohttp import web
 
@@ -66,7 +66,7 @@ def _raise_descriptor_limit() -> None:
 
 
 @contextlib.contextmanager
-def _single_instance(settings: Settings):  # type: ignore[no-untyped-def]  # a context manager over a lock file
+def _single_instance(settings: Settings) -> Iterator[None]:
     """One daemon per data root, held by a lock that the kernel gives back however the daemon ends."""
     path = os.path.join(settings.data_root, "lock")
     with open(path, "w", encoding="ascii") as lock:
@@ -131,6 +131,7 @@ async def _engine(settings: Settings, tasks: asyncio.TaskGroup) -> AsyncIterator
             image_store=ImageStore.open(settings.data_root, settings),
             tasks=tasks,
         )
+        undo.callback(engine.launching.close)
         exits = ExitWatch(engine.launching.exit_dir, engine.lifecycle.exited)
         undo.callback(exits.close)
         await startup.start(engine)

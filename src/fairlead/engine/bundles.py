@@ -53,6 +53,7 @@ class Bundles:
             limits=LimitFacts(block_devices=devices.block_numbers(_block_paths(host))),
             ulimits=self._engine.settings.default_ulimits,
             init=_init_binary() if host.init else "",
+            extra_masked=devices.throttle_paths(),
         )
 
     def identity(self, container: Container, user: str) -> Identity:

@@ -38,7 +38,11 @@ class Launching:
         self._engine = engine
         self._exec_root = engine.settings.exec_root
         self._bundles = Bundles(engine)
-        self._monitor = Monitor(spawn=engine.launchpad.spawn, tmp_dir=self._exec_root)
+        self._monitor = Monitor(
+            spawn=engine.launchpad.spawn,
+            tmp_dir=self._exec_root,
+            on_gone=lambda pid: engine.lifecycle.monitor_gone(pid),  # noqa: PLW0108 (lifecycle is made after us)
+        )
         self._rotation = LogRotation()
         self._programs: dict[str, str] = {}
         self._consoles: dict[ContainerId, Console] = {}
@@ -203,8 +207,16 @@ class Launching:
         self._engine.cgroups.remove(path)
 
     def was_oom_killed(self, container: Container) -> bool:
-        """Whether it was: conmon leaves a file named oom in the bundle when the kernel killed for want of memory."""
-        return os.path.exists(os.path.join(self._bundle(container), "oom"))
+        """Whether the kernel killed in it for want of memory, asked while its cgroup is still there."""
+        return bool(container.cgroup) and self._engine.cgroups.oom_kills(container.cgroup) > 0
+
+    def watch_monitor(self, container: Container) -> None:
+        """The conmon of a container found running: its end is noticed from now on."""
+        self._monitor.adopt(container.state.conmon)
+
+    def close(self) -> None:
+        """Let go of what is kept for speed; containers stay."""
+        self._monitor.close()
 
     def exit_code(self, container: Container) -> int | None:
         """What conmon wrote when it ended; None while it runs, or when conmon could not."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import signal
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from fairlead.engine.health import HealthChecks
+from fairlead.engine.health import HealthChecks, without_probes
 from fairlead.engine.restarts import Backoff, wants_restart
 from fairlead.engine.waiting import Waiter, Waiters
 from fairlead.errors import Conflict, EngineError, RuntimeFailure
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _STOP_TIMEOUT = 10  # seconds; dockerd's default
+_EXIT_FILE_PATIENCE = 1.0  # seconds; conmon writes the exit file before it ends
 _KILL_PATIENCE = 30.0  # seconds until we stop waiting for a SIGKILLed process
 
 
@@ -68,6 +70,11 @@ class Lifecycle:
 
     # -- starting ---------------------------------------------------------------------------------------------------
 
+    async def start_afresh(self, container: Container) -> Container:
+        """A start that somebody asked for: restarts are counted, and wait, from the beginning again."""
+        self._backoff.pop(container.id, None)
+        return await self.start(replace(container, restart_count=0))
+
     async def start(self, container: Container) -> Container:
         """From any stopped state to running; raises with everything taken back. The lock is held."""
         self._cancel_restart(container.id)
@@ -75,7 +82,7 @@ class Lifecycle:
         with self._engine.reconciler.transition(container.id):
             try:
                 container = await self._bring_up(container)
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 (raised again, whatever it is)
                 reason = _innermost(error)
                 await self._take_back(container, reason)
                 raise reason from None
@@ -129,6 +136,23 @@ class Lifecycle:
         if container_id in self._engine.store.containers:
             self._engine.spawn(self._bury(container_id, code), f"exit of {identifier[:12]}")
 
+    def monitor_gone(self, pid: int) -> None:
+        """A conmon ended: after its container, or because somebody killed it."""
+        orphan = next((c for c in self._engine.store.containers if c.state.conmon == pid and c.state.pid), None)
+        if orphan is not None:
+            self._engine.spawn(self._without_monitor(orphan), f"lost monitor of {orphan.name}")
+
+    async def _without_monitor(self, container: Container) -> None:
+        """Nobody keeps its output and exit code any more: it is ended, as dockerd ends what loses its shim."""
+        await asyncio.sleep(_EXIT_FILE_PATIENCE)
+        async with self._engine.locks[container.id]:
+            fresh = self._engine.store.containers.get(container.id)
+            if fresh is None or not fresh.state.pid or fresh.state.pid != container.state.pid:
+                return
+            if self._engine.launching.exit_code(fresh) is None:
+                log.warning("the monitor of %s was killed: ending the container", fresh.name)
+                await self._finish(fresh, 128 + signal.SIGKILL)
+
     async def _bury(self, identifier: ContainerId, code: int) -> None:
         async with self._engine.locks[identifier]:
             container = self._engine.store.containers.get(identifier)
@@ -155,6 +179,7 @@ class Lifecycle:
             exit_code=code,
             oom_killed=oom,
             finished=time.time_ns(),
+            health=without_probes(container.state.health),
         )
         ended = engine.index.save(replace(container, state=state, endpoints=(), sandbox_key=""))
         ran = (ended.state.finished - ended.state.started) // 10**9
@@ -254,12 +279,12 @@ class Lifecycle:
         await self._signal(container, number)
         if number == 9:
             await self._patiently(waiter, container)
-        self.tell(container, "kill", signal=str(number))
 
     async def _signal(self, container: Container, number: int) -> None:
         pid = self._engine.index.find(container.id).state.pid
         if not pid or not proc.kill(pid, number):
             return
+        self.tell(container, "kill", signal=str(number))
         if container.state.status == "paused" and number == 9:
             await self._engine.launching.resume(container)
 
@@ -278,7 +303,6 @@ class Lifecycle:
                 value = await asyncio.shield(code)
         except TimeoutError:
             raise EngineError(f"could not kill container {container.name}: no exit event after SIGKILL") from None
-        self.tell(container, "kill", signal="9")
         return await self._finish(container, value)
 
     # -- freezing and limits ----------------------------------------------------------------------------------------
@@ -307,6 +331,7 @@ class Lifecycle:
     def expect_exit(self, container: Container) -> None:
         """A container found running at start: from now on its exit is waited for."""
         self._exit_codes[container.id] = asyncio.get_running_loop().create_future()
+        self._engine.launching.watch_monitor(container)
         self.health.begin(container)
 
     async def bury_unseen(self, container: Container, code: int) -> None:
