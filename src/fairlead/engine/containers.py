@@ -235,7 +235,7 @@ class Containers:
                 raise Conflict("cannot start a paused container, try unpause instead")
             if container.state.status == "running":
                 raise NotModified(f"container {container.name} is already running")
-            await self._engine.lifecycle.start(container)
+            await self._engine.lifecycle.start_afresh(container)
 
     async def stop(self, ref: str, timeout: int | None = None, signal: str | None = None) -> None:
         """Raises NotModified when it does not run."""
@@ -251,7 +251,7 @@ class Containers:
         async with self._engine.locks[container.id]:
             fresh = self.find(container.id)
             if not fresh.state.running:
-                await self._engine.lifecycle.start(fresh)
+                await self._engine.lifecycle.start_afresh(fresh)
         self._engine.lifecycle.tell(self.find(container.id), "restart")
 
     async def kill(self, ref: str, signal: str) -> None:

@@ -94,6 +94,7 @@ class Execs:
                 detach_keys=detach_keys or asked.detach_keys,
             ),
             tty=asked.tty,
+            on_detach=lambda: self._tell(found, "exec_detach"),
             finished=self._ended[found.id],
         )
         session.connect(self._consoles[found.id].attach())
@@ -145,9 +146,7 @@ class Execs:
             self._discard(found, running)
             raise
         self._save(replace(self._execs[found.id], pid=pid))
-        container = self._engine.index.find(found.container)
-        words = " ".join(found.spec.cmd)
-        self._engine.lifecycle.tell(container, f"exec_start: {words}", execID=found.id)
+        self._tell(found, f"exec_start: {' '.join(found.spec.cmd)}")
         self._engine.spawn(self._until_end(found, running), f"exec {found.id[:12]}")
 
     async def _until_end(self, found: Exec, running: RunningExec) -> None:
@@ -158,8 +157,11 @@ class Execs:
         if (current := self._execs.get(found.id)) is not None:
             self._save(replace(current, running=False, exit_code=code))
         self._discard(found, running)
+        self._tell(found, "exec_die", exitCode=str(code))
+
+    def _tell(self, found: Exec, action: str, **attributes: str) -> None:
         if (container := self._engine.store.containers.get(found.container)) is not None:
-            self._engine.lifecycle.tell(container, "exec_die", execID=found.id, exitCode=str(code))
+            self._engine.lifecycle.tell(container, action, execID=found.id, **attributes)
 
     def _discard(self, found: Exec, running: RunningExec) -> None:
         if (console := self._consoles.pop(found.id, None)) is not None:

@@ -47,6 +47,11 @@ def judged(state: HealthState, check: Health, probe: HealthLog, started: int) ->
     return HealthState(status=status, failing=failing, log=log)
 
 
+def without_probes(state: HealthState | None) -> HealthState | None:
+    """What dockerd says of a container that ended: nobody looks, so it is not well."""
+    return None if state is None else replace(state, status="unhealthy")
+
+
 class HealthChecks:
     """One task per container that has a check and runs."""
 

@@ -75,7 +75,11 @@ def normalise(engine: Engine, spec: ContainerSpec) -> tuple[ContainerSpec, list[
     if host.network_mode == "host" and not spec.config.hostname:
         spec = replace(spec, config=msgspec.structs.replace(spec.config, hostname=os.uname().nodename))
     check_names(engine, spec)
-    return replace(spec, host=host), check_host(engine, host)
+    warnings = check_host(engine, host)
+    if host.blkio_weight and not _has_blkio_weight(engine):
+        warnings.append("Your kernel does not support Block I/O weight. Weight discarded.")
+        host = msgspec.structs.replace(host, blkio_weight=0, blkio_weight_device=None)
+    return replace(spec, host=host), warnings
 
 
 def _hidden(host: HostConfig, asked: tuple[str, ...] | None, default: tuple[str, ...]) -> tuple[str, ...] | None:
@@ -131,8 +135,6 @@ def check_host(engine: Engine, host: HostConfig) -> list[str]:
             "OOM killer is disabled for the container, but no memory limit is set, "
             "this can result in the system running out of resources."
         )
-    if host.blkio_weight and not _has_blkio_weight(engine):
-        warnings.append("Your kernel does not support Block I/O weight. Weight discarded.")
     if any((host.port_bindings or {}).values()) and host.network_mode == "host":
         warnings.append("Published ports are discarded when using host network mode")
     if host.device_requests:

@@ -31,14 +31,19 @@ class Waiters:
     def arm(self, container: Container, condition: WaitCondition) -> Waiter:
         future: asyncio.Future[WaitResult] = asyncio.get_running_loop().create_future()
         if condition == "not-running" and not container.state.running:
-            future.set_result(WaitResult(status_code=container.state.exit_code, error=container.state.error))
+            future.set_result(_result(container))
         else:
             self._armed[container.id, condition].append(future)
         return Waiter(future)
 
     def tell(self, container: Container, condition: WaitCondition) -> None:
         """The condition holds now."""
-        result = WaitResult(status_code=container.state.exit_code, error=container.state.error)
+        result = _result(container)
         for future in self._armed.pop((container.id, condition), ()):
             if not future.done():
                 future.set_result(result)
+
+
+def _result(container: Container) -> WaitResult:
+    """The exit code; why a start failed is told to whoever asked for the start, as dockerd has it."""
+    return WaitResult(status_code=container.state.exit_code)
