@@ -145,6 +145,6 @@ def wanted(value: Any) -> Any:
         return [wanted(item) for item in value]
     if not isinstance(value, dict):
         return value
-    named = {name: sorted(value[name]) for name in ("ExposedPorts", "Volumes", "Binds") if value.get(name)}
+    named = {name: sorted(value[name]) for name in ("ExposedPorts", "Volumes", "Binds", "Env") if value.get(name)}
     kept = {name: wanted(item) for name, item in value.items()} | named
     return {name: item for name, item in kept.items() if item not in _NOTHING and _DEFAULTS.get(name) != item}
