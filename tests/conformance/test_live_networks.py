@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import signal
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -365,3 +368,62 @@ def test_a_container_without_ipv6_gets_it_by_connecting(engine: Engine) -> None:
     address = engine.address6("web", "both")
     assert "Welcome" in engine.execute("box", "wget", "-q", "-O-", f"http://[{address}]/")
     assert ", 0% packet loss" in engine.execute("box", "ping", "-c", "1", "-W", "2", PEER4)
+
+
+@contextmanager
+def restarted_with(engine: Engine, *flags: str) -> Iterator[None]:
+    """The daemon with further flags, and after the body without them again."""
+    usual = engine.flags
+    try:
+        engine.flags = [*usual, *flags]
+        engine.stop()
+        engine.start()
+        yield
+    finally:
+        engine.flags = usual
+        engine.stop()
+        engine.start()
+
+
+def test_the_default_bridge_follows_the_daemons_flags(engine: Engine) -> None:
+    identifier = engine.network("bridge")["Id"]
+    with restarted_with(engine, "--bip", "10.77.0.1/24", "--mtu", "1400", "--ip", "127.0.0.1", "--icc=false"):
+        assert engine.network("bridge")["Id"] == identifier
+        shown = engine.host.run("ip", "address", "show", "docker0")
+        assert "inet 10.77.0.1/24" in shown
+        assert "mtu 1400" in shown
+        assert "172.17" not in shown
+        web(engine, "-p", "8080:80")
+        assert engine.address("web").startswith("10.77.0.")
+        assert engine.out("port", "web") == "80/tcp -> 127.0.0.1:8080"
+    # A container runs on it: it stays as it is, and so does the container.
+    assert engine.address("web").startswith("10.77.0.")
+    assert "inet 10.77.0.1/24" in engine.host.run("ip", "address", "show", "docker0")
+    assert engine.host.reaches("127.0.0.1", 8080)
+    engine.docker("rm", "-f", "web")
+    engine.stop()
+    engine.start()
+    assert "inet 172.17.0.1/16" in engine.host.run("ip", "address", "show", "docker0")
+
+
+def test_networks_are_there_again_after_a_reboot(engine: Engine) -> None:
+    engine.docker("network", "create", "-o", "com.docker.network.bridge.name=brx", "--subnet", "10.42.0.0/24", "n")
+    restart = ["--restart", "always", "--network", "n", "-p", "8080:80"]
+    web(engine, *restart)
+    engine.docker("run", "-d", "--name", "mortal", "--network", "n", "busybox", "sleep", "1000")
+    pids = [engine.inspect(name)["State"]["Pid"] for name in ("web", "mortal")]
+    engine.kill()
+    # What a power cut takes: processes, links, table, pins, and all below /run.
+    for pid in [*engine.processes("conmon"), engine.resolver, *pids]:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    engine.host.run("sh", "-c", "ip link del brx; ip link del docker0; nft flush ruleset; ip -all netns delete")
+    engine.host.run("umount", "-l", str(engine.exec_root), check=False)
+    shutil.rmtree(engine.exec_root)
+    engine.start()
+    wait_until(lambda: served(engine), "what restarts always is up again")
+    assert engine.inspect("mortal")["State"]["Status"] == "exited"
+    assert engine.host.run("ls", "/run/netns").split() == ["web"]
+    assert "inet 10.42.0.1/24" in engine.host.run("ip", "address", "show", "brx")
+    engine.docker("start", "mortal")
+    assert "Welcome" in engine.execute("mortal", "wget", "-q", "-O-", "http://web/")

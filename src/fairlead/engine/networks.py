@@ -21,9 +21,9 @@ from fairlead.model.views import NetworkView
 from fairlead.net import ipam, validate
 from fairlead.net.drivers import DRIVERS
 from fairlead.net.drivers.bridge import choose_mtu
-from fairlead.net.drivers.options import parse_options
+from fairlead.net.drivers.options import BRIDGE_NAME, parse_options
 from fairlead.net.plan import plan
-from fairlead.net.state import State
+from fairlead.net.state import Link, State
 from fairlead.net.world import World
 
 if TYPE_CHECKING:
@@ -95,14 +95,28 @@ class Networks:
             named[name] = spec
         return named
 
-    def default_bridge(self, spec: NetworkSpec) -> Network:
-        """The network ``bridge``: 172.17.0.0/16 when that is free, as every tutorial expects, on docker0."""
+    async def set_default_bridge(self, spec: NetworkSpec) -> None:
+        """The network ``bridge`` as the daemon's flags say; where containers run on it, it stays as it is."""
         facts = self.host_facts()
-        if "docker0" in facts.links:
-            # Somebody else's docker0 stays theirs.
-            spec = replace(spec, options={**spec.options, "com.docker.network.bridge.name": "fl0"})
-        network, _ = self._decide(NetworkId(ids.new_id()), spec, facts)
-        return replace(network, adopted=False)
+        old = next((network for network in self._engine.store.networks if network.name == "bridge"), None)
+        name = old.bridge if old is not None else self._default_bridge_name(facts)
+        spec = replace(spec, options={**spec.options, BRIDGE_NAME: name})
+        if old is not None and (old.spec == spec or self._engine.index.endpoints(old.id)):
+            return
+        identifier = old.id if old is not None else NetworkId(ids.new_id())
+        # Whoever's bridge it was that had this name: it is ours now.
+        network = replace(self._decide(identifier, spec, facts)[0], adopted=False)
+        if old is not None:
+            self._engine.kernel.apply(plan(self.bare_facts(old), frozenset()))
+            self._bare.pop(identifier, None)
+        await self.establish(network)
+
+    def _default_bridge_name(self, facts: HostFacts) -> str:
+        """docker0, as every script expects; a docker0 that is somebody else's stays theirs."""
+        if "docker0" not in facts.links:
+            return "docker0"
+        ours = any(isinstance(fact, Link) and fact.name == "docker0" for fact in self._engine.kernel.observe_host())
+        return "docker0" if ours else "fl0"
 
     async def inspect(self, ref: str) -> NetworkView:
         return self.view(self.find(ref))
@@ -200,8 +214,9 @@ class Networks:
         warnings: Sequence[str] = ()
         if spec.config_only:
             return Network(id=identifier, spec=replace(spec, driver="null"), created=time.time_ns()), []
-        taken = [subnet.prefix for network in self._engine.store.networks for subnet in network.subnets]
-        ours = frozenset(taken)
+        networks = self._engine.store.networks
+        ours = frozenset(subnet.prefix for network in networks for subnet in network.subnets)
+        taken = [subnet.prefix for network in networks if network.id != identifier for subnet in network.subnets]
         subnets, warnings = ipam.choose_subnets(
             spec,
             taken=taken,

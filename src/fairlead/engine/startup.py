@@ -31,12 +31,12 @@ _LOST = 255  # the exit code of a process nobody saw end
 async def start(engine: Engine) -> None:
     """From cold or after any crash to a state where records and kernel agree."""
     engine.reconciler.mend_table()
-    await _predefined(engine)
     held = await engine.resolver.adopt()
     known = set()
     for container in engine.store.containers:
         if await _take_over(engine, container, held):
             known.add(container.id)
+    await _predefined(engine)
     await engine.sandboxes.reconcile_resolver(held, known)
     engine.sandboxes.sweep_pins(known)
     await engine.reconciler.take_over()
@@ -50,8 +50,7 @@ async def _predefined(engine: Engine) -> None:
         if name not in names:
             spec = NetworkSpec(name=name, driver=driver)
             engine.store.networks.save(Network(id=NetworkId(ids.new_id()), spec=spec, created=time.time_ns()))
-    if "bridge" not in names:
-        await engine.networks.establish(engine.networks.default_bridge(bridge_spec(engine.settings)))
+    await engine.networks.set_default_bridge(bridge_spec(engine.settings))
 
 
 def bridge_spec(settings: Settings) -> NetworkSpec:
@@ -61,7 +60,6 @@ def bridge_spec(settings: Settings) -> NetworkSpec:
         "com.docker.network.bridge.enable_icc": str(settings.icc).lower(),
         "com.docker.network.bridge.enable_ip_masquerade": str(settings.ip_masq).lower(),
         "com.docker.network.bridge.host_binding_ipv4": str(settings.publish_ip or "0.0.0.0"),
-        "com.docker.network.bridge.name": "docker0",
     }
     if settings.mtu:
         options["com.docker.network.driver.mtu"] = str(settings.mtu)
