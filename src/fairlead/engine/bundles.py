@@ -46,7 +46,8 @@ class Bundles:
             rootfs=rootfs,
             cgroup=container.cgroup,
             identity=self.identity(container, container.config.user),
-            namespaces=self._namespaces(container),
+            # What runs has its namespaces, even if whom it took them from is gone: an exec or update joins none.
+            namespaces=Namespaces() if container.state.pid else self._namespaces(container),
             confinement=self._confinement(host, asked),
             mounts=self._mount_facts(container, asked),
             devices=self._devices(host),

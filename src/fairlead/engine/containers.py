@@ -213,8 +213,9 @@ class Containers:
         container = self.find(ref)
         async with self._engine.locks[container.id]:
             container = self.find(container.id)
+            options.check_update(container, spec)
             host = spec.applied(container.host)
-            warnings = options.check_host(self._engine, host)
+            warnings = options.check_host(host)
             if container.host.auto_remove and spec.restart_policy and spec.restart_policy.name not in ("", "no"):
                 raise Conflict("Restart policy cannot be updated because AutoRemove is enabled for the container")
             updated = replace(container, spec=replace(container.spec, host=host))

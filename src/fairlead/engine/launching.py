@@ -17,7 +17,7 @@ from fairlead.engine.volumeseed import mount_inside, seed
 from fairlead.errors import EngineError
 from fairlead.ids import ContainerId
 from fairlead.kernel import mounts, proc
-from fairlead.model.container import Container
+from fairlead.model.container import Container, MountPoint
 from fairlead.model.views import Exec
 from fairlead.runtime import bundle
 from fairlead.runtime.conmon import Launch, Launched, LaunchExec, LogTarget, Monitor, RunningExec, RuntimeProgram
@@ -176,6 +176,7 @@ class Launching:
         for point in container.mounts:
             if point.type == "volume":
                 path = await self._engine.volumes.enter(point.name, container.id)
+                self._engine.events.publish("volume", "mount", point.name, _as_mounted(container, point))
                 if point.copy_up and not mountspecs.subpath(point):
                     overlay = self._engine.containers.rootfs(container).overlay()
                     await self._engine.in_thread(seed, path, point.target, (overlay.upper, *overlay.lowers))
@@ -194,7 +195,10 @@ class Launching:
             runtime.discard(container.id)
         if container.cgroup:
             await self._engine.in_thread(self._drop_cgroup, container.cgroup)
-        self._engine.volumes.leave([point.name for point in container.mounts if point.type == "volume"], container.id)
+        volumes = [point.name for point in container.mounts if point.type == "volume"]
+        self._engine.volumes.leave(volumes, container.id)
+        for name in volumes:
+            self._engine.events.publish("volume", "unmount", name, {"container": container.id, "driver": "local"})
         forget_exit(self.exit_dir, container.id)
         self._rotation.discard(container.log_path)
         if (console := self._consoles.pop(container.id, None)) is not None:
@@ -298,6 +302,17 @@ def _overlay_options() -> tuple[str, ...]:
     """Diff and commit read the upper directory: what only a mark in it says (a renamed directory) they would miss."""
     known = "/sys/module/overlay/parameters"
     return tuple(f"{name}=off" for name in ("redirect_dir", "metacopy") if os.path.exists(f"{known}/{name}"))
+
+
+def _as_mounted(container: Container, point: MountPoint) -> dict[str, str]:
+    """What dockerd tells of a volume that a container begins to use."""
+    return {
+        "container": container.id,
+        "destination": point.target,
+        "driver": point.driver or "local",
+        "propagation": point.propagation,
+        "read/write": str(point.rw).lower(),
+    }
 
 
 def _missing_bind_sources(container: Container) -> list[str]:

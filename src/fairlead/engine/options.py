@@ -14,6 +14,7 @@ from fairlead.errors import Conflict, InvalidArgument, NotFound
 from fairlead.kernel.cgroups import Layout
 from fairlead.model.container import Container, ContainerSpec, HostConfig, LogConfig
 from fairlead.model.image import Image
+from fairlead.model.requests import UpdateSpec
 from fairlead.runtime import security
 from fairlead.runtime.bundle import MASKED_PATHS, READONLY_PATHS
 from fairlead.runtime.capabilities import normalize
@@ -75,7 +76,7 @@ def normalise(engine: Engine, spec: ContainerSpec) -> tuple[ContainerSpec, list[
     if host.network_mode == "host" and not spec.config.hostname:
         spec = replace(spec, config=msgspec.structs.replace(spec.config, hostname=os.uname().nodename))
     check_names(engine, spec)
-    warnings = check_host(engine, host)
+    warnings = check_host(host)
     if host.blkio_weight and not _has_blkio_weight(engine):
         warnings.append("Your kernel does not support Block I/O weight. Weight discarded.")
         host = msgspec.structs.replace(host, blkio_weight=0, blkio_weight_device=None)
@@ -123,7 +124,7 @@ def check_names(engine: Engine, spec: ContainerSpec) -> None:
         raise InvalidArgument(f"unknown or invalid runtime name: {spec.host.runtime}")
 
 
-def check_host(engine: Engine, host: HostConfig) -> list[str]:
+def check_host(host: HostConfig) -> list[str]:
     """Warnings; raises InvalidArgument for what this host cannot give."""
     cpus = os.cpu_count() or 1
     warnings = []
@@ -140,6 +141,16 @@ def check_host(engine: Engine, host: HostConfig) -> list[str]:
     if host.device_requests:
         raise Conflict('could not select device driver "" with capabilities: [[gpu]]')
     return warnings
+
+
+def check_update(container: Container, spec: UpdateSpec) -> None:
+    """New limits against those that stay; raises Conflict."""
+    swap = container.host.memory_swap
+    if not spec.memory_swap and 0 < swap < spec.memory:
+        raise Conflict(
+            f"Cannot update container {container.id}: "
+            "Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time"
+        )
 
 
 def _check_cpuset(text: str, cpus: int) -> None:
