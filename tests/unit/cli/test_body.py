@@ -179,7 +179,7 @@ def test_flags_without_a_network_s_name_belong_to_the_first() -> None:
             "conflicting options: cannot specify both --ip and per-network IPv4 address",
         ),
         (["--mac-address", "zz"], "zz is not a valid mac address"),
-        (["--env-file", "/no/such"], "open /no/such: no such file or directory"),
+        (["--env-file", "/nonexistent/file"], "open /nonexistent/file: no such file or directory"),
     ],
 )
 def test_combinations_that_cannot_be(words: list[str], message: str) -> None:

@@ -82,7 +82,7 @@ def test_where_a_copy_goes(tmp_path: Path) -> None:
     for target, is_directory, message in (
         (f"{folder}/file", True, "cannot copy directory"),
         (f"{folder}/new/", False, "no such directory"),
-        (f"{folder}/no/such", False, "does not exist"),
+        (f"{folder}/nonexistent/file", False, "does not exist"),
     ):
         with pytest.raises(CopyError, match=message):
             choose_target(target, "src", is_directory=is_directory, contents_only=False)
@@ -161,7 +161,7 @@ def test_a_directory_in(engine: FakeEngine, run: Run, tmp_path: Path) -> None:
 
 def test_in_fails_with_a_sentence(engine: FakeEngine, run: Run, tmp_path: Path) -> None:
     into_container(engine, None)
-    assert run("cp", "/no/such", "web:/x").err == "lstat /no/such: no such file or directory\n"
+    assert run("cp", "/nonexistent/file", "web:/x").err == "lstat /nonexistent/file: no such file or directory\n"
     (tmp_path / "f").write_text("")
     assert run("cp", f"{tmp_path}/f", "web:/new/").err == "no such directory\n"
     engine.on("GET", "/containers/web/json", Reply({"message": "No such container: web"}, 404))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 
@@ -88,6 +89,29 @@ def test_the_host_may_be_named_in_three_ways(engine: FakeEngine, run: Run, monke
     assert run("ps").code == 0
     assert run("-H", "a", "-H", "b", "ps").err == "Specify only one -H\n"
     assert run("-H", "ftp://x", "ps").err == "invalid bind address (ftp://x): unsupported proto 'ftp'\n"
+
+
+def test_an_interrupt_ends_quietly(engine: FakeEngine) -> None:
+    engine.on("GET", "/containers/json", Reply([]))
+    watching = subprocess.Popen(
+        [sys.executable, "-m", "fairlead.cli.main", "-H", engine.host, "stats"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert watching.stdout is not None
+    watching.stdout.readline()
+    watching.send_signal(signal.SIGINT)
+    _, complaint = watching.communicate(timeout=10)
+    assert (watching.returncode, complaint) == (130, "")
+
+
+def test_a_reader_that_went_away_is_no_traceback(engine: FakeEngine) -> None:
+    engine.on("GET", "/containers/json", Reply([{"Id": "a" * 64, "Names": ["/" + "n" * 1000]}] * 500))
+    command = f"{sys.executable} -m fairlead.cli.main -H {engine.host} ps --no-trunc | head -n 1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("CONTAINER ID")
+    assert done.stderr == ""
 
 
 def test_a_start_loads_nothing_heavy() -> None:

@@ -259,11 +259,11 @@ def test_archives_of_images(engine: FakeEngine, run: Run, tmp_path: Path) -> Non
     assert run("save", "-o", str(tmp_path / "a.tar"), "x:1", "y").code == 0
     assert (tmp_path / "a.tar").read_bytes() == b"TAR"
     assert run("save", "x:1").out == "TAR"
-    assert "directory" in run("save", "-o", "/no/such/a.tar", "x").err
+    assert "directory" in run("save", "-o", "/nonexistent/file/a.tar", "x").err
     engine.on("POST", "/images/load", lambda _call: Reply(chunks=[b'{"stream":"Loaded image: x:1\\n"}\n']))
     assert run("load", "-i", str(tmp_path / "a.tar")).out == "Loaded image: x:1\n"
     assert engine.calls[-1].body == b"TAR"
-    assert run("load", "-i", "/no/such").err == "open /no/such: no such file or directory\n"
+    assert run("load", "-i", "/nonexistent/file").err == "open /nonexistent/file: no such file or directory\n"
     engine.on("POST", "/images/create", lambda _call: Reply(chunks=[b'{"status":"sha256:ab"}\n']))
     assert (
         run("import", "-c", "CMD a", "-c", "USER b", "-m", "why", str(tmp_path / "a.tar"), "x:1").out == "sha256:ab\n"
@@ -337,7 +337,7 @@ def test_version_of_both_sides(engine: FakeEngine, run: Run) -> None:
     details = {"ApiVersion": "1.51", "MinAPIVersion": "1.24", "Os": "linux"}
     components = [{"Name": "Engine", "Version": "9.9", "Details": details}]
     engine.on("GET", "/version", Reply({"Version": "9.9", "Components": components}))
-    assert " Engine:\n  Version:         9.9\n  API version:     1.51\n" in run("version").out
+    assert " Engine:\n  Version:          9.9\n  API version:      1.51 (minimum version 1.24)\n" in run("version").out
     assert run("version", "--format", "{{.Server.Version}}").out == "9.9\n"
 
 

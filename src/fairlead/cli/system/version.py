@@ -65,17 +65,16 @@ def _server_text(server: Mapping[str, Any]) -> str:
     platform = (server.get("Platform") or {}).get("Name")
     lines = [f"\nServer: {platform}".rstrip() if platform else "\nServer:"]
     for component in server.get("Components") or []:
-        details: Mapping[str, str] = component.get("Details") or {}
+        details = _details(component.get("Details") or {})
         lines.append(f" {component['Name']}:")
         rows = [("Version", component["Version"])]
         rows += [(_TITLES.get(name, name), value) for name, value in sorted(details.items(), key=_detail_order)]
-        lines += [f"  {title + ':':<17}{value}" for title, value in rows if title and value]
+        lines += [f"  {title + ':':<18}{value}" for title, value in rows if title and value]
     return "\n".join(lines) + "\n"
 
 
 _TITLES = {
     "ApiVersion": "API version",
-    "MinAPIVersion": "Minimum API version",
     "GoVersion": "Go version",
     "PythonVersion": "Python version",
     "GitCommit": "Git commit",
@@ -84,6 +83,15 @@ _TITLES = {
     "KernelVersion": "Kernel version",
 }
 _ORDER = tuple(_TITLES)
+
+
+def _details(found: Mapping[str, str]) -> dict[str, str]:
+    """The lowest version served stands behind the highest."""
+    details = dict(found)
+    lowest = details.pop("MinAPIVersion", "")
+    if lowest and details.get("ApiVersion"):
+        details["ApiVersion"] += f" (minimum version {lowest})"
+    return details
 
 
 def _detail_order(detail: tuple[str, str]) -> tuple[int, str]:
