@@ -82,7 +82,6 @@ _UNSUPPORTED = (
     ("POST /grpc", "BuildKit"),
     ("GET /images/search", "searching a registry"),
     ("POST /images/{name:.*}/push", "pushing images"),
-    ("GET /distribution/{name:.*}/json", "looking up a registry's image"),
     ("POST /plugins/pull", "installing plugins"),
     ("GET /plugins/privileges", "installing plugins"),
     ("POST /plugins/create", "installing plugins"),

@@ -28,7 +28,7 @@ from fairlead.model.container import Config
 from fairlead.model.image import Progress, RegistryAuth
 from fairlead.model.requests import CommitSpec, ImportSpec
 from fairlead.wire import body
-from fairlead.wire.images import history, image_inspect, image_summary, images_pruned, progress_line, removals
+from fairlead.wire.images import history, image_inspect, image_summary, images_pruned, offer, progress_line, removals
 
 _FROM_BODY = "-"
 _REFERENCE_FILTER = (1, 41)  # before, clients gave the pattern in a parameter of its own
@@ -93,6 +93,10 @@ async def create(call: Call) -> web.StreamResponse:
         raise InvalidArgument("no image to pull: fromImage is empty")
     reference = _with_tag(name, call.text("tag"))
     return await _progress(call, call.engine.images.pull(reference, call.text("platform"), registry_auth(call)))
+
+
+async def look_up(call: Call) -> web.StreamResponse:
+    return answer(offer(await call.engine.images.look_up(call.args["name"], registry_auth(call))))
 
 
 def _import_spec(call: Call) -> ImportSpec:
@@ -198,6 +202,7 @@ ROUTES = (
     Route("POST", "/images/create", create),
     Route("POST", "/images/prune", prune),
     Route("POST", "/commit", commit),
+    Route("GET", "/distribution/{name:.*}/json", look_up),
     Route("GET", "/images/{name:.*}/json", inspect),
     Route("GET", "/images/{name:.*}/history", image_history),
     Route("GET", "/images/{name:.*}/get", save_one),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO
@@ -15,7 +15,7 @@ from fairlead.errors import EngineError, InvalidArgument
 from fairlead.images import layerdiff, reference
 from fairlead.images.removal import User
 from fairlead.model.container import Config
-from fairlead.model.image import HistoryEntry, Image, Progress, RegistryAuth
+from fairlead.model.image import HistoryEntry, Image, Offer, Progress, RegistryAuth
 from fairlead.model.requests import CommitSpec, Filters, ImportSpec
 from fairlead.model.views import Deleted, ImagesPruned, ImageUsage, Removal, Untagged
 from fairlead.wire.times import parse_moment
@@ -47,7 +47,7 @@ class Images:
     async def list(self, filters: Filters, all: bool = False) -> Sequence[Image]:  # noqa: A002 (Docker's word)
         """Those that pass, with the names that do; untagged parents of others only when ``all`` are asked for."""
         filters.check(_FILTERS)
-        images = self._store.list()
+        images = sorted(self._store.list(), key=created, reverse=True)
         parents = frozenset() if all else frozenset(image.parent for image in images)
         passing = self._passing(filters)
         found = [image for image in images if (image.tags or image.id not in parents) and passing(image)]
@@ -116,16 +116,18 @@ class Images:
 
     async def remove(self, ref: str, force: bool = False, noprune: bool = False) -> Sequence[Removal]:
         image = self.find(ref)
+        known = frozenset(one.id for one in self._store.list())
         removals = await self._store.remove(ref, force=force, prune=not noprune, users=self._users())
-        self._tell_removals(removals, image)
+        self._tell_removals(removals, image, known)
         return removals
 
-    def _tell_removals(self, removals: Sequence[Removal], image: Image) -> None:
+    def _tell_removals(self, removals: Sequence[Removal], image: Image, known: Collection[str]) -> None:
+        """Of what went, the layers are not told of."""
         for removal in removals:
             match removal:
                 case Untagged():
                     self._tell("untag", image)
-                case Deleted(id=gone):
+                case Deleted(id=gone) if gone in known:
                     self._tell("delete", image, gone, gone)
 
     async def prune(self, filters: Filters) -> ImagesPruned:
@@ -168,12 +170,19 @@ class Images:
         yield Progress(status=image.id)
 
     async def pull(self, ref: str, platform: str = "", auth: RegistryAuth | None = None) -> AsyncGenerator[Progress]:
-        parsed = reference.parse(ref).with_default_tag()
-        async with aclosing(self._store.pull(ref, platform, auth)) as lines:
+        """A name without tag and digest means all the repository's tags, as in dockerd."""
+        parsed = reference.parse(ref)
+        everything = not (parsed.tag or parsed.digest)
+        async with aclosing(self._store.pull(ref, platform, auth, all_tags=everything)) as lines:
             async for line in lines:
                 yield line
-        if (image := self.get(parsed.key())) is not None:
-            self._tell("pull", image, parsed.familiar, parsed.familiar_name)
+        image = self.get(parsed.key())
+        labels = image.labels if image is not None else {}
+        self._engine.events.publish("image", "pull", parsed.familiar, {**labels, "name": parsed.familiar_name})
+
+    async def look_up(self, ref: str, auth: RegistryAuth | None = None) -> Offer:
+        """What the registry has under a name."""
+        return await self._store.look_up(ref, auth)
 
     async def commit(self, container_ref: str, spec: CommitSpec) -> Image:
         """The container's own layer on top of its image; paused meanwhile if asked and running."""

@@ -17,7 +17,7 @@ from fairlead.images.reference import Reference
 from fairlead.images.shelf import Arrival, Shelf
 from fairlead.images.skopeo import Blobs, Registry, SkopeoError
 from fairlead.images.streams import Report
-from fairlead.model.image import Progress
+from fairlead.model.image import Offer, Progress
 
 _PARALLEL = 3  # Docker's max-concurrent-downloads
 _STEP = 1 << 19
@@ -42,6 +42,37 @@ def pull(shelf: Shelf, registry: Registry, ref: Reference, platform: str, report
     report(Progress(status=f"Digest: {digest}"))
     news = "Image is up to date for" if set(known.values()) == {image} else "Downloaded newer image for"
     report(Progress(status=f"Status: {news} {ref.familiar}"))
+
+
+def pull_all(shelf: Shelf, registry: Registry, ref: Reference, platform: str, report: Report) -> None:
+    """The same for every tag of the repository."""
+    for tag in registry.tags(ref):
+        pull(shelf, registry, replace(ref, tag=tag), platform, report)
+
+
+def look_up(registry: Registry, ref: Reference) -> Offer:
+    """What the registry has under the name, without fetching it."""
+    ref = ref.with_default_tag()
+    raw = registry.manifest(ref)
+    parsed = manifest.parse_manifest(_json(raw))
+    return Offer(
+        digest=f"sha256:{hashlib.sha256(raw).hexdigest()}",
+        media_type=parsed.media_type or (manifest.OCI_INDEX if parsed.manifests else manifest.OCI_MANIFEST),
+        size=len(raw),
+        platforms=tuple(_platforms(registry, ref, parsed)),
+    )
+
+
+def _platforms(registry: Registry, ref: Reference, parsed: Manifest) -> Iterator[tuple[str, str, str]]:
+    for one in parsed.manifests:
+        if one.platform is not None:
+            yield one.platform.os, one.platform.architecture, one.platform.variant
+    if not parsed.manifests and parsed.is_image and parsed.config.size <= _MAX_DOCUMENT:
+        config = bytearray()
+        with registry.image(ref) as source:
+            source.read(parsed.config.digest, parsed.config.size, config.extend)
+        described = document.parse(bytes(config))
+        yield described.os, described.architecture, described.variant
 
 
 def _image_manifest(registry: Registry, ref: Reference, raw: bytes, platform: str) -> tuple[Manifest, str]:

@@ -68,6 +68,14 @@ class Registry:
         except SkopeoError as error:
             raise translate(str(error), ref) from error
 
+    def tags(self, ref: Reference) -> Sequence[str]:
+        """All tags of the repository; raises EngineError in Docker's words."""
+        try:
+            listed = json.loads(self._output(["list-tags", *self._options, f"docker://{ref.name}"]))
+        except SkopeoError as error:
+            raise translate(str(error), ref) from error
+        return [str(tag) for tag in listed["Tags"] or ()]
+
     def login(self, auth: RegistryAuth) -> None:
         """Raises Unauthorized when the registry refuses the credentials."""
         options = ["login", "--authfile", self._auth_file, "--username", auth.username, "--password-stdin"]

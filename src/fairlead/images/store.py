@@ -18,7 +18,7 @@ from fairlead.images.records import Catalog, ImageRecord
 from fairlead.images.shelf import Shelf
 from fairlead.images.skopeo import Registry
 from fairlead.images.streams import Feed, Report, in_thread, narrated, produced
-from fairlead.model.image import HistoryEntry, Image, Progress, RegistryAuth
+from fairlead.model.image import HistoryEntry, Image, Offer, Progress, RegistryAuth
 from fairlead.model.requests import CommitSpec, ImportSpec
 from fairlead.model.views import ImagesPruned, Removal
 from fairlead.settings import Settings
@@ -125,17 +125,25 @@ class ImageStore:
         feed = Feed(stream, asyncio.get_running_loop())
         return narrated(lambda report: loading.load(self._shelf, feed, platform, report, quiet=quiet), "image-load")
 
-    def pull(self, ref: str, platform: str = "", auth: RegistryAuth | None = None) -> AsyncGenerator[Progress]:
-        """Fetch an image from its registry. Raises InvalidArgument at once for a reference that is none."""
+    def pull(
+        self, ref: str, platform: str = "", auth: RegistryAuth | None = None, *, all_tags: bool = False
+    ) -> AsyncGenerator[Progress]:
+        """Fetch an image, or all of a repository, from its registry. Raises InvalidArgument at once for a bad name."""
         parsed = reference.parse(ref)
         manifest.parse_platform(platform)
         registry = Registry(parsed.domain, auth, self._settings)
 
         def fetch(report: Report) -> None:
             with registry:
-                pulling.pull(self._shelf, registry, parsed, platform, report)
+                (pulling.pull_all if all_tags else pulling.pull)(self._shelf, registry, parsed, platform, report)
 
         return narrated(fetch, "image-pull", registry.close)
+
+    async def look_up(self, ref: str, auth: RegistryAuth | None = None) -> Offer:
+        """What the registry has under a name; raises EngineError in Docker's words."""
+        parsed = reference.parse(ref)
+        with Registry(parsed.domain, auth, self._settings) as registry:
+            return await in_thread(lambda: pulling.look_up(registry, parsed), "registry-look-up")
 
     async def login(self, auth: RegistryAuth) -> None:
         """Raises Unauthorized when the registry does not take these credentials."""

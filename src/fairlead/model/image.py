@@ -64,6 +64,16 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """What a registry has under a name; ``platforms`` are (os, architecture, variant)."""
+
+    digest: str
+    media_type: str
+    size: int
+    platforms: tuple[tuple[str, str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryAuth:
     """Credentials for a registry, from X-Registry-Auth."""
 

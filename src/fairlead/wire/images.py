@@ -9,7 +9,7 @@ import msgspec
 
 from fairlead.errors import InvalidArgument
 from fairlead.model.container import Config
-from fairlead.model.image import HistoryEntry, Image, Progress
+from fairlead.model.image import HistoryEntry, Image, Offer, Progress
 from fairlead.model.views import ImagesPruned, Removal, Untagged
 from fairlead.wire.durations import human_size
 from fairlead.wire.times import ZERO, parse_rfc3339, rfc3339
@@ -130,6 +130,17 @@ def history(image: Image, entries: Iterable[HistoryEntry], ancestors: Iterable[I
     for line, owner in zip(shown, (image, *ancestors), strict=False):
         line |= {"Id": owner.id, "Tags": list(owner.tags) or None}
     return shown
+
+
+def offer(item: Offer) -> dict[str, Any]:
+    """GET /distribution/{name}/json."""
+    return {
+        "Descriptor": {"mediaType": item.media_type, "digest": item.digest, "size": item.size},
+        "Platforms": [
+            {"architecture": architecture, "os": system} | ({"variant": variant} if variant else {})
+            for system, architecture, variant in item.platforms
+        ],
+    }
 
 
 def removals(done: Iterable[Removal]) -> list[dict[str, str]]:

@@ -44,7 +44,6 @@ def test_ping_and_the_headers_of_every_answer(api: Api) -> None:
         ("/services", 503, "This node is not a swarm manager."),
         ("/swarm", 503, "This node is not a swarm manager."),
         ("/images/search?term=x", 501, "not supported"),
-        ("/distribution/a/b/json", 501, "not supported"),
         ("/plugins/x/json", 404, 'plugin "x" not found'),
     ],
 )
