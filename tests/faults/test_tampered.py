@@ -50,6 +50,10 @@ def delete_element(engine: Engine) -> None:
     raise AssertionError("no map has elements")
 
 
+def rename(link: str, name: str) -> str:
+    return f"ip link set {link} down && ip link set {link} name {name} && ip link set {name} up"
+
+
 TAMPERINGS: dict[str, Callable[[Engine], object]] = {
     "the table deleted": lambda e: e.host.run("nft", "delete", "table", *TABLE),
     "all rules flushed": lambda e: e.host.run("nft", "flush", "table", *TABLE),
@@ -60,12 +64,27 @@ TAMPERINGS: dict[str, Callable[[Engine], object]] = {
     "a veth down": lambda e: e.host.run("ip", "link", "set", host_side(e, "web/n"), "down"),
     "a veth off its bridge": lambda e: e.host.run("ip", "link", "set", host_side(e, "web/n"), "nomaster"),
     "a veth deleted": lambda e: e.host.run("ip", "link", "del", host_side(e, "web/n")),
+    "a rule added": lambda e: e.host.run("nft", "insert", "rule", *TABLE, "forward", "accept"),
+    "a rule deleted": lambda e: e.host.run("nft", "flush", "chain", *TABLE, "loopback"),
+    "an element added": lambda e: e.host.run("nft", "add", "element", *TABLE, "no_icc", '{ "brx" }'),
+    "the ruleset flushed": lambda e: e.host.run("nft", "flush", "ruleset"),
+    "much at once": lambda e: e.host.run("sh", "-c", "nft flush ruleset; ip link del brx; ip link set docker0 down"),
     "the mtu changed": lambda e: e.host.run("ip", "link", "set", "brx", "mtu", "1280"),
 }
 INSIDE: dict[str, Callable[[Engine], object]] = {
     "the address inside deleted": lambda e: e.host.run("ip", "-n", "web", "address", "flush", "dev", "eth0"),
     "the route inside deleted": lambda e: e.host.run("ip", "-n", "web", "route", "del", "default"),
     "the link inside down": lambda e: e.host.run("ip", "-n", "web", "link", "set", "eth0", "down"),
+    "a veth renamed": lambda e: e.host.run("sh", "-c", rename(host_side(e, "web/n"), "theirs0")),
+    "the bridge renamed": lambda e: e.host.run("sh", "-c", rename("brx", "theirs1")),
+    "the link inside renamed": lambda e: e.host.run(
+        "ip", "netns", "exec", "web", "sh", "-c", rename("eth0", "theirs2")
+    ),
+    "the link inside deleted": lambda e: e.host.run("ip", "-n", "web", "link", "del", "eth0"),
+    "localhost no longer routed": lambda e: e.host.run("sysctl", "-qw", "net.ipv4.conf.brx.route_localnet=0"),
+    "hairpin off": lambda e: e.host.run(
+        "ip", "link", "set", host_side(e, "web/n"), "type", "bridge_slave", "hairpin", "off"
+    ),
     "forwarding off": lambda e: e.host.run("sysctl", "-qw", "net.ipv4.ip_forward=0"),
     "the pin unmounted": lambda e: e.host.run("umount", "/run/netns/web"),
     "the pin removed": lambda e: e.host.run("ip", "netns", "delete", "web"),
