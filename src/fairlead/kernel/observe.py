@@ -12,7 +12,7 @@ from fairlead.kernel.ledger import Ledger
 from fairlead.kernel.netlink.codec import LinkInfo, RouteInfo
 from fairlead.kernel.netlink.connection import Netlink
 from fairlead.kernel.netns import Namespace
-from fairlead.kernel.reaper import CONDEMNED, CONDEMNED_PREFIX
+from fairlead.kernel.reaper import CONDEMNED, CONDEMNED_BRIDGES, CONDEMNED_PREFIX
 from fairlead.kernel.wiring import OUR_GROUP
 from fairlead.model.address import Ip, Prefix
 from fairlead.model.host import HostFacts
@@ -27,7 +27,7 @@ PeerOf = Callable[[LinkInfo], tuple[str, str]]
 
 def is_ours(link: LinkInfo) -> bool:
     """Whether a host link bears our mark: the group, or the alias under a name as we give them."""
-    if link.group == CONDEMNED or link.kind not in ("veth", "bridge"):
+    if link.group in (CONDEMNED, CONDEMNED_BRIDGES) or link.kind not in ("veth", "bridge"):
         return False
     return link.group == OUR_GROUP or (bool(link.alias) and _OUR_NAMES.match(link.name) is not None)
 

@@ -217,7 +217,7 @@ class Wiring:
 
     def _condemn(self, found: LinkInfo) -> None:
         self._indexes.pop(found.name, None)
-        for request in condemn(found.index, enslaved=found.master != 0):
+        for request in condemn(found.index, enslaved=found.master != 0, bridge=found.kind == "bridge"):
             self._queue(request, "remove link", found.name, fine=_GONE)
         self.condemned = True
 
