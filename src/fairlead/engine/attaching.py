@@ -16,8 +16,8 @@ from fairlead.ids import ContainerId
 from fairlead.model.container import Container
 from fairlead.model.requests import AttachSpec
 from fairlead.model.views import Detached
-from fairlead.runtime.logs import read_logs
 from fairlead.runtime.detach import DetachMatcher, parse_detach_keys
+from fairlead.runtime.logs import read_logs
 from fairlead.runtime.streams import Console
 
 if TYPE_CHECKING:

@@ -227,7 +227,7 @@ class Containers:
 
     # -- running ----------------------------------------------------------------------------------------------------
 
-    async def start(self, ref: str, detach_keys: str = "") -> None:
+    async def start(self, ref: str, detach_keys: str = "") -> None:  # noqa: ARG002 (of an attach that is its own call)
         """Raises NotModified when it runs already."""
         container = self.find(ref)
         async with self._engine.locks[container.id]:
@@ -238,14 +238,14 @@ class Containers:
                 raise NotModified(f"container {container.name} is already running")
             await self._engine.lifecycle.start_afresh(container)
 
-    async def stop(self, ref: str, timeout: int | None = None, signal: str | None = None) -> None:
+    async def stop(self, ref: str, timeout: int | None = None, signal: str | None = None) -> None:  # noqa: ASYNC109 (Docker's option)
         """Raises NotModified when it does not run."""
         container = self.find(ref)
         if not container.state.running:
             raise NotModified(f"container {container.name} is not running")
         await self._engine.lifecycle.stop(container, timeout, signal)
 
-    async def restart(self, ref: str, timeout: int | None = None, signal: str | None = None) -> None:
+    async def restart(self, ref: str, timeout: int | None = None, signal: str | None = None) -> None:  # noqa: ASYNC109 (Docker's option)
         container = self.find(ref)
         if container.state.running:
             await self._engine.lifecycle.stop(container, timeout, signal)

@@ -6,9 +6,9 @@ import time
 from typing import TYPE_CHECKING
 
 from fairlead.errors import Conflict, EngineError
-from fairlead.model.container import Container
 from fairlead.kernel.cgroups import BlockCount as Counted
 from fairlead.kernel.cgroups import host_cpu, host_memory
+from fairlead.model.container import Container
 from fairlead.model.views import BlockCount, Inspected, InterfaceCounters, StatsSample, Top
 
 if TYPE_CHECKING:

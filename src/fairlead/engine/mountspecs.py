@@ -100,6 +100,7 @@ def _from_mount(mount: Mount) -> MountPoint:
             return _bind_mount(mount, target)
         case "volume":
             volume = mount.volume_options or VolumeOptions()
+            _check_subpath(volume.subpath)
             return MountPoint(
                 type="volume",
                 name=mount.source and ids.check_volume_name(mount.source),
@@ -117,6 +118,14 @@ def _from_mount(mount: Mount) -> MountPoint:
             return MountPoint(type="tmpfs", target=target, rw=not mount.read_only, options=tuple(_tmpfs_options(mount)))
         case other:
             raise InvalidArgument(f'invalid mount config for type "{other}": mount type unknown')
+
+
+def _check_subpath(path: str) -> None:
+    clean = posixpath.normpath(path)
+    if path and (clean.startswith("/") or clean.split("/")[0] == ".."):
+        raise InvalidArgument(
+            'invalid mount config for type "volume": subpath must be a relative path within the volume'
+        )
 
 
 def _bind_mount(mount: Mount, target: str) -> MountPoint:

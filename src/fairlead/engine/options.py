@@ -147,7 +147,9 @@ def check_update(container: Container, spec: UpdateSpec) -> None:
     """New limits against those that stay; raises Conflict."""
     swap = container.host.memory_swap
     if not spec.memory_swap and 0 < swap < spec.memory:
-        reason = "Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time"
+        reason = (
+            "Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time"
+        )
         raise Conflict(f"Cannot update container {container.id}: {reason}")
 
 
