@@ -49,7 +49,7 @@ class ContainerStreams:
 
 
 class Session:
-    """One client's attachment: iterate for (stream, data), write what it types. Ends with the process or by ``close``."""
+    """One client's attachment: iterate for (stream, data), write what it types. Ends with the process or ``close``."""
 
     def __init__(
         self,
