@@ -337,7 +337,6 @@ class Lifecycle:
     async def bury_unseen(self, container: Container, code: int) -> None:
         """It ended while no daemon was there."""
         async with self._engine.locks[container.id]:
-            self._engine.sandboxes.remove_pin(container.id)  # while its bundle, with the note of it, is there
             await self._finish(container, code)
 
 

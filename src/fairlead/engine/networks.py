@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fairlead import ids
-from fairlead.errors import Conflict, EngineError, Forbidden, InvalidArgument, NotFound
+from fairlead.errors import Conflict, EngineError, Forbidden, InvalidArgument, NotFound, Unavailable
 from fairlead.ids import NetworkId
 from fairlead.model.container import Container
 from fairlead.model.endpoint import EndpointSpec
@@ -250,13 +250,14 @@ class Networks:
         self._engine.store.networks.save(network)
         try:
             facts = self.bare_facts(network)
-            self._engine.kernel.apply(plan(frozenset(), facts))
+            self._engine.reconciler.apply(plan(frozenset(), facts), facts)
             if network.driver not in ("host", "null"):
                 await self._engine.resolver.set_network(network.id, network.name, ())
         except BaseException:
             with contextlib.suppress(EngineError):
                 self._engine.kernel.apply(plan(self.bare_facts(network), frozenset()))
             self._drop_record(network)
+            await self._forget_names(network)
             raise
 
     def _drop_record(self, network: Network) -> None:
@@ -283,9 +284,14 @@ class Networks:
         facts = self.bare_facts(network)
         self._drop_record(network)
         self._engine.kernel.apply(plan(facts, frozenset()))
-        if network.driver not in ("host", "null"):
-            await self._engine.resolver.remove_network(network.id)
+        await self._forget_names(network)
         self.tell(network, "destroy")
+
+    async def _forget_names(self, network: Network) -> None:
+        """A resolver process that is away learns of it when it is back."""
+        if network.driver not in ("host", "null"):
+            with contextlib.suppress(Unavailable):
+                await self._engine.resolver.remove_network(network.id)
 
     async def prune(self, filters: Filters) -> Sequence[str]:
         filters.check(("label", "label!", "until"))

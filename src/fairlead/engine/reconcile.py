@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from fairlead.errors import EngineError
+from fairlead.errors import EngineError, KernelError
 from fairlead.ids import ContainerId
 from fairlead.kernel.netlink.frames import NetlinkError
 from fairlead.kernel.nft import NftError
@@ -114,6 +114,34 @@ class Reconciler:
                 self._try(container.id)
                 await asyncio.sleep(0)
 
+    def apply(self, steps: Sequence[Step], wants: State) -> None:
+        """For verbs: ``steps`` lead to ``wants`` from what ought to be there.
+
+        Where somebody changed that a moment ago, it is repaired first, and the way taken from what really is there.
+        """
+        try:
+            self._engine.kernel.apply(steps)
+        except KernelError:
+            mended, way = self._mend_now(), self._way(steps, wants)
+            if not mended and way == steps:
+                raise
+            self._engine.kernel.apply(way)
+
+    def _way(self, steps: Sequence[Step], wants: State) -> Sequence[Step]:
+        """From what there is now of these things to ``wants``."""
+        kernel = self._engine.kernel
+        about = {slot(step.fact) for step in steps} | {slot(fact) for fact in wants}
+        scopes = {_scope(fact) for fact in (*wants, *(step.fact for step in steps))} - {HOST}
+        have = kernel.observe_host().union(*(kernel.observe_sandbox(ContainerId(scope)) for scope in scopes))
+        return plan(frozenset(fact for fact in have if slot(fact) in about), wants)
+
+    def _mend_now(self) -> bool:
+        try:
+            return any((self.mend_table(), self._mend_host()))
+        except _FAILURES as error:
+            log.warning("cannot repair host: %s", error)
+            return False
+
     def _try(self, scope: str) -> None:
         """One scope, the host or one sandbox. No await: nobody else changes the kernel meanwhile."""
         try:
@@ -144,13 +172,13 @@ class Reconciler:
 
     # -- the table --------------------------------------------------------------------------------------------------
 
-    def mend_table(self) -> None:
+    def mend_table(self) -> bool:
         """Our table, whole: loaded anew with all its elements when it is gone, or its chains are not ours."""
         nft, store = self._engine.kernel.nft, self._engine.store
         nft.ensure_user_table()
         made = hashlib.sha256(ruleset.static_ruleset().encode()).hexdigest()
         if nft.has_table() and store.get_meta("ruleset") == made and store.get_meta("skeleton") == self._skeleton():
-            return
+            return False
         # Containers in transition too: whoever is on the way out takes its elements along, or the next look does.
         self._passed_over |= self.transitions
         wants = self._wants(container for container in store.containers if container.endpoints)
@@ -158,6 +186,7 @@ class Reconciler:
         store.set_meta("ruleset", made)
         store.set_meta("skeleton", self._skeleton())
         self._say(HOST, "loaded table inet fairlead")
+        return True
 
     def _skeleton(self) -> str:
         listing = self._engine.kernel.nft.listing(f"table {ruleset.FAMILY} {ruleset.TABLE}")
@@ -165,7 +194,7 @@ class Reconciler:
 
     # -- mending ----------------------------------------------------------------------------------------------------
 
-    def _mend_host(self) -> None:
+    def _mend_host(self) -> bool:
         wants = frozenset(fact for fact in self._wants(self._steady()) if _scope(fact) == HOST)
         have = frozenset(fact for fact in self._engine.kernel.observe_host() if not self._is_parting(fact))
         tolerated = self._tolerated()
@@ -173,6 +202,7 @@ class Reconciler:
         if steps:
             self._engine.kernel.apply(self._with_pairs(steps))
             self._tell(HOST, steps)
+        return bool(steps)
 
     def _tolerated(self) -> frozenset[tuple[str, ...]]:
         """Slots of containers in transition: neither missed nor swept."""

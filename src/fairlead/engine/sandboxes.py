@@ -7,6 +7,7 @@ change here is ``plan(facts before, facts after)`` applied.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import socket
 from collections.abc import Iterable, Sequence
@@ -23,7 +24,7 @@ from fairlead.engine.ports import Claims
 from fairlead.errors import Conflict, EngineError, Forbidden, NotFound, Unavailable
 from fairlead.ids import ContainerId
 from fairlead.kernel import netns
-from fairlead.kernel.sandbox import Sandbox, open_sandbox, reopen_dns
+from fairlead.kernel.sandbox import Sandbox, discard_unnoted, open_sandbox, reopen_dns
 from fairlead.model.container import Container
 from fairlead.model.endpoint import Endpoint, EndpointSpec
 from fairlead.model.network import Network
@@ -33,6 +34,8 @@ from fairlead.net.state import Element, Fact, State
 
 if TYPE_CHECKING:
     from fairlead.engine.core import Engine
+
+log = logging.getLogger(__name__)
 
 NETNS_DIRECTORY = "/run/netns"
 
@@ -176,7 +179,8 @@ class Sandboxes:
         """The plumbing: links, addresses, routes, elements, names. The namespace is open, the record saved."""
         if not has_own_sandbox(container):
             return
-        self._engine.kernel.apply(plan(frozenset(), self.facts(container.endpoints)))
+        facts = self.facts(container.endpoints)
+        self._engine.reconciler.apply(plan(frozenset(), facts), facts)
         await self._hand_sandbox_over(container)
         for endpoint in container.endpoints:
             await self._announce(endpoint)
@@ -315,7 +319,10 @@ class Sandboxes:
         """The firewall first, so that nothing is let through to an address somebody else may get; then the rest."""
         facts = self.facts(container.endpoints)
         self._engine.reconciler.part_with(endpoint.host_ifname for endpoint in container.endpoints)
-        self._engine.kernel.apply([step for step in plan(facts, frozenset()) if isinstance(step.fact, Element)])
+        try:
+            self._engine.kernel.apply([step for step in plan(facts, frozenset()) if isinstance(step.fact, Element)])
+        except EngineError as error:
+            log.warning("%s: %s", container.name, error)  # the rest must go all the same; the next beat sweeps
         sandbox = self._open.pop(container.id, None)
         if has_own_sandbox(container):
             await self._let_go(container, sandbox is not None or bool(container.endpoints))
@@ -324,17 +331,11 @@ class Sandboxes:
             for held in (sandbox.udp, sandbox.tcp):
                 held.close()
             netns.remove(sandbox.ns)
-        self.remove_pin(container.id)
+            netns.forget_pin(self._engine.settings.exec_root, container.id)
+        else:
+            self.remove_pin(container.id, container.sandbox_key if has_own_sandbox(container) else "")
         for endpoint in container.endpoints:
             self._tell("disconnect", endpoint, container)
-
-    def _discard_pins(self, container: Container) -> None:
-        """What another daemon pinned: the pin it noted, or one that it had no time to note."""
-        pin = netns.read_pin(self._engine.settings.exec_root, container.id)
-        if pin is not None:
-            netns.discard(pin.name, pin.inode)
-        elif container.sandbox_key:
-            netns.discard(os.path.basename(container.sandbox_key))
 
     async def _let_go(self, container: Container, named: bool) -> None:
         """Names, DNS sockets and ports. A resolver process that is away learns of it when it is back."""
@@ -429,12 +430,14 @@ class Sandboxes:
                 continue
             self.remove_pin(ContainerId(name))
 
-    def remove_pin(self, identifier: ContainerId) -> None:
-        """Of a sandbox that this daemon, or one before it, opened."""
+    def remove_pin(self, identifier: ContainerId, sandbox_key: str = "") -> None:
+        """Of a sandbox that a daemon before this one opened: the pin it noted, or was about to note when it went."""
         root = self._engine.settings.exec_root
         pin = netns.read_pin(root, identifier)
-        if pin is not None and pin.stands():
-            netns.remove(netns.open_existing(pin.path))
+        if pin is not None:
+            netns.discard(pin.name, pin.inode)
+        elif sandbox_key:
+            discard_unnoted(os.path.basename(sandbox_key))
         netns.forget_pin(root, identifier)
 
     # -- while it runs ----------------------------------------------------------------------------------------------
@@ -481,20 +484,27 @@ class Sandboxes:
         bindings = [binding for endpoint in before.endpoints for binding in endpoint.published]
         after = replace(asked, endpoints=self._decider.with_gateways(endpoints, asked, bindings))
         with self._engine.reconciler.transition(before.id):
-            after = await self.claims.follow(before, after)
-            old, new = self.facts(before.endpoints), self.facts(after.endpoints)
             try:
+                # Saved before anything is waited for: the new endpoint's address is taken from here on.
                 self._engine.index.save(after)
-                self._engine.kernel.apply(plan(old, new))
+                followed = await self.claims.follow(before, after)
+                if followed is not after:
+                    after = self._engine.index.save(followed)
+                wants = self.facts(after.endpoints)
+                self._engine.reconciler.apply(plan(self.facts(before.endpoints), wants), wants)
             except BaseException:
-                self.claims.abandon(after)
-                self._engine.index.save(before)
-                with contextlib.suppress(EngineError):
-                    self._engine.kernel.apply(plan(new | old, old))
+                self._change_back(before, after)
                 raise
             await self._rename_in_dns(before, after)
             await self.claims.settle(after)
         self.write_files(after)
+
+    def _change_back(self, before: Container, after: Container) -> None:
+        self.claims.abandon(after)
+        self._engine.index.save(before)
+        old, new = self.facts(before.endpoints), self.facts(after.endpoints)
+        with contextlib.suppress(EngineError):
+            self._engine.kernel.apply(plan(new | old, old))
 
     async def _rename_in_dns(self, before: Container, after: Container) -> None:
         """What the resolver says of this container's endpoints, and what the container may ask."""
@@ -520,7 +530,8 @@ class Sandboxes:
         renamed = self._engine.index.save(replace(renamed, endpoints=endpoints, sandbox_key=key))
         netns.rename(sandbox.ns, os.path.basename(key))
         netns.write_pin(self._engine.settings.exec_root, container.id, sandbox.ns)
-        self._engine.kernel.apply(plan(self.facts(container.endpoints), self.facts(endpoints)))
+        wants = self.facts(endpoints)
+        self._engine.reconciler.apply(plan(self.facts(container.endpoints), wants), wants)
         for endpoint in endpoints:
             await self._announce(endpoint)
 

@@ -84,7 +84,7 @@ async def _take_over(engine: Engine, container: Container, held: Adopted) -> boo
     if code is None and engine.launching.is_alive(container):
         try:
             engine.sandboxes.take_over(container, held.sandboxes.get(container.id))
-        except EngineError as error:
+        except (EngineError, OSError) as error:
             log.warning("cannot take over the sandbox of %s: %s", container.name, error)
         engine.lifecycle.expect_exit(container)
         return True
@@ -94,7 +94,6 @@ async def _take_over(engine: Engine, container: Container, held: Adopted) -> boo
 
 async def _clear_half_start(engine: Engine, container: Container) -> None:
     """The last daemon died between saving its intention and starting the process."""
-    engine.sandboxes.remove_pin(container.id)  # while its bundle, with the note of it, is there
     try:
         await engine.launching.delete(container, force=True)
     except EngineError as error:

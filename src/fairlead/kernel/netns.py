@@ -6,7 +6,7 @@ import json
 import os
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -67,17 +67,24 @@ def create(name: str) -> Namespace:
     return in_thread(lambda: create_here(name))
 
 
-def create_here(name: str) -> Namespace:
-    """Like ``create``, but the calling thread moves into the new namespace for good: for throwaway threads only."""
-    path = _reserve(name)
-    try:
-        syscalls.unshare(syscalls.CLONE_NEWNET)
-        syscalls.mount(_SELF, path, None, syscalls.MS_BIND)
-    except OSError as error:
-        os.unlink(path)
-        raise KernelError("make network namespace", name, error.errno or 0) from error
-    netlink = Netlink()
-    netlink.batch([set_link(_LOOPBACK_INDEX, LinkEdit(up=True))])
+def create_here(name: str, furnish: Callable[[], None] = lambda: None) -> Namespace:
+    """Like ``create``, but the calling thread moves into the new namespace for good: for throwaway threads only.
+
+    ``furnish`` runs inside before the namespace gets its name: whoever sees it, sees it finished.
+    """
+    with ExitStack() as undo:
+        path = _reserve(name)
+        undo.callback(os.unlink, path)
+        try:
+            syscalls.unshare(syscalls.CLONE_NEWNET)
+            netlink = Netlink()
+            undo.callback(netlink.close)
+            netlink.batch([set_link(_LOOPBACK_INDEX, LinkEdit(up=True))])
+            furnish()
+            syscalls.mount(_SELF, path, None, syscalls.MS_BIND)
+        except OSError as error:
+            raise KernelError("make network namespace", name, error.errno or 0) from error
+        undo.pop_all()
     return Namespace(path, os.open(_SELF, os.O_RDONLY | os.O_CLOEXEC), netlink)
 
 
@@ -123,11 +130,8 @@ def remove(ns: Namespace) -> None:
     ns.close()
 
 
-def discard(name: str, inode: int | None = None) -> None:
-    """What is left of a pin of ours: unmounted if it is that namespace (or any, where none is said), its file deleted.
-
-    A namespace of others, or a file with content, stays.
-    """
+def discard(name: str, inode: int) -> None:
+    """What is left of a pin of ours: unmounted if it is that namespace, its file deleted if nothing else is on it."""
     path = f"{PINS}/{name}"
     if is_pinned(path, inode):
         _unpin(path)

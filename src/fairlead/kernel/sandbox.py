@@ -15,7 +15,7 @@ from fairlead.errors import KernelError
 from fairlead.kernel import netns, sysctl
 from fairlead.kernel.netlink.connection import NETFILTER, Netlink
 from fairlead.kernel.netlink.frames import NetlinkError
-from fairlead.kernel.netlink.nf import DNS_ADDRESS, dns_redirection
+from fairlead.kernel.netlink.nf import DNS_ADDRESS, dns_redirection, get_redirection
 from fairlead.kernel.netns import Namespace
 from fairlead.kernel.threads import in_thread
 
@@ -48,15 +48,44 @@ def reopen_dns(ns: Namespace) -> tuple[socket.socket, socket.socket]:
     return netns.run_in(ns, lambda: _open_dns(replace=True))
 
 
-def _open_here(name: str, sysctls: Mapping[str, str]) -> Sandbox:
-    ns = netns.create_here(name)
+def discard_unnoted(name: str) -> None:
+    """A pin whose maker went before it noted it: given back if there is a sandbox of ours behind it, or nothing."""
     try:
+        ns = netns.open_existing(f"{netns.PINS}/{name}")
+    except KernelError:
+        netns.discard(name, 0)
+        return
+    try:
+        if netns.run_in(ns, _is_ours):
+            netns.discard(name, ns.inode)
+    finally:
+        ns.close()
+
+
+def _is_ours() -> bool:
+    connection = Netlink(NETFILTER)
+    try:
+        return connection.ask(get_redirection()) is not None
+    finally:
+        connection.close()
+
+
+def _open_here(name: str, sysctls: Mapping[str, str]) -> Sandbox:
+    sockets: list[socket.socket] = []
+
+    def furnish() -> None:
         _announce()
         sysctl.write_all(sysctls)
-        return Sandbox(ns, *_open_dns())
+        sockets.extend(_open_dns())
+
+    try:
+        ns = netns.create_here(name, furnish)
     except BaseException:
-        netns.remove(ns)
+        for opened in sockets:
+            opened.close()
         raise
+    udp, tcp = sockets
+    return Sandbox(ns, udp, tcp)
 
 
 def _announce() -> None:

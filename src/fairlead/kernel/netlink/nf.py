@@ -19,7 +19,7 @@ _CHAIN = "output"
 
 _SUBSYSTEM = 10
 _BATCH_BEGIN, _BATCH_END = 16, 17
-_NEWTABLE, _DELTABLE, _NEWCHAIN, _NEWRULE = (_SUBSYSTEM << 8 | verb for verb in (0, 2, 3, 6))
+_NEWTABLE, _GETTABLE, _DELTABLE, _NEWCHAIN, _NEWRULE = (_SUBSYSTEM << 8 | verb for verb in (0, 1, 2, 3, 6))
 _AF_UNSPEC, _AF_INET = 0, 2
 
 _LOCAL_OUT, _PRIORITY_RAW = 3, -300
@@ -49,6 +49,11 @@ def dns_redirection(port: int, *, replace: bool = False) -> list[bytes]:
     requests += [_new_table(), _new_chain()]
     requests += [_new_rule(rule, last=rule is rules[-1]) for rule in rules]
     return [_mark(_BATCH_BEGIN), *requests, _mark(_BATCH_END)]
+
+
+def get_redirection() -> bytes:
+    """Asks for the table; ENOENT where a namespace has none."""
+    return _request(_GETTABLE, 0, text(1, DNS_TABLE))
 
 
 def _mark(kind: int) -> bytes:
