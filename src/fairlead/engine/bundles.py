@@ -46,10 +46,10 @@ class Bundles:
             rootfs=rootfs,
             cgroup=container.cgroup,
             identity=self.identity(container, container.config.user),
-            # What runs has its namespaces, even if whom it took them from is gone: an exec or update joins none.
+            # What runs has them, even if whom it took them from is gone: an exec or update joins and mounts nothing.
             namespaces=Namespaces() if container.state.pid else self._namespaces(container),
             confinement=self._confinement(host, asked),
-            mounts=self._mount_facts(container, asked),
+            mounts=MountFacts() if container.state.pid else self._mount_facts(container, asked),
             devices=self._devices(host),
             limits=LimitFacts(block_devices=devices.block_numbers(_block_paths(host))),
             ulimits=self._engine.settings.default_ulimits,

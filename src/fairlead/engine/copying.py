@@ -40,10 +40,8 @@ def root_of(engine: Engine, container: Container) -> Iterator[str]:
         mounts.unshare_mounts()
         engine.launching.mount_root(container, place)
         for point in container.mounts:
-            if point.type in ("bind", "volume") and os.path.exists(point.source):
-                target = archive.resolve(place, point.target)
-                if os.path.exists(target):
-                    _bind(point, target)
+            if point.type in ("bind", "volume"):
+                _bind(point, place)
         yield place
     finally:
         with contextlib.suppress(EngineError):
@@ -52,12 +50,30 @@ def root_of(engine: Engine, container: Container) -> Iterator[str]:
             os.rmdir(place)
 
 
-def _bind(point: MountPoint, target: str) -> None:
+def _bind(point: MountPoint, root: str) -> None:
+    """As it will be when the container runs, the place for it made if need be."""
     source = point.source
     if part := mountspecs.subpath(point):
         source = archive.resolve(point.source, part)
-    if source:
-        mounts.bind(source, target)
+    with contextlib.suppress(OSError):  # what cannot be mounted, or not there, a start will tell
+        if source and os.path.exists(source):
+            mounts.bind(source, _mountpoint(root, point.target, directory=os.path.isdir(source)))
+
+
+def _mountpoint(root: str, target: str, *, directory: bool) -> str:
+    """Where ``target`` really is, links followed inside the root; raises OSError where nothing can be made."""
+    names = target.strip("/").split("/")
+    found = root
+    for number, name in enumerate(names, 1):
+        there = archive.resolve(root, "/".join(names[:number]))
+        if not there:
+            there = os.path.join(found, name)
+            if directory or number < len(names):
+                os.mkdir(there, 0o755)
+            else:
+                os.close(os.open(there, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644))
+        found = there
+    return found
 
 
 async def stat(engine: Engine, container: Container, path: str, ref: str) -> PathStat:

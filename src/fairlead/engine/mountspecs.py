@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import posixpath
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from fairlead import ids
 from fairlead.errors import InvalidArgument
-from fairlead.model.container import Container, ContainerSpec, Mount, MountPoint, VolumeOptions
+from fairlead.model.container import BindOptions, Container, ContainerSpec, Mount, MountPoint, VolumeOptions
 from fairlead.model.requests import VolumeSpec
 
 if TYPE_CHECKING:
@@ -68,6 +70,7 @@ def _from_bind(text: str) -> MountPoint:
             mode=",".join(bind.modes),
             rw="ro" not in bind.modes,
             propagation=propagation or "rprivate",
+            options=_sealed(bind.source) if "ro" in bind.modes else (),
         )
     return MountPoint(
         type="volume",
@@ -136,18 +139,31 @@ def _bind_mount(mount: Mount, target: str) -> MountPoint:
             else f"invalid mount path: '{mount.source}' mount path must be absolute"
         )
         raise InvalidArgument(f'invalid mount config for type "bind": {problem}')
-    options = mount.bind_options
-    create = bool(options and options.create_mountpoint)
-    if not create and not os.path.exists(mount.source):
+    options = mount.bind_options or BindOptions()
+    if not options.create_mountpoint and not os.path.exists(mount.source):
         raise InvalidArgument(f'invalid mount config for type "bind": bind source path does not exist: {mount.source}')
     return MountPoint(
         type="bind",
         source=posixpath.normpath(mount.source),
         target=target,
         rw=not mount.read_only,
-        propagation=(options.propagation if options else "") or "rprivate",
-        non_recursive=bool(options and options.non_recursive),
+        propagation=options.propagation or "rprivate",
+        non_recursive=options.non_recursive,
+        options=_sealed(mount.source) if mount.read_only and not options.read_only_non_recursive else (),
     )
+
+
+def _sealed(source: str) -> tuple[str, ...]:
+    """What makes mounts below a read-only directory read-only too, as dockerd has it since 25."""
+    is_file = os.path.exists(source) and not os.path.isdir(source)  # crun 1.8 takes none for a file
+    return () if is_file else _all_the_way_down()
+
+
+@functools.cache
+def _all_the_way_down() -> tuple[str, ...]:
+    """Linux can do it since 5.12."""
+    numbers = re.findall(r"\d+", os.uname().release)[:2]
+    return ("rro",) if [int(number) for number in numbers] >= [5, 12] else ()
 
 
 def _tmpfs_options(mount: Mount) -> Iterator[str]:
@@ -169,7 +185,12 @@ def _inherited(engine: Engine, references: Sequence[str]) -> Iterator[MountPoint
             raise InvalidArgument(f"invalid mode for volumes-from: {mode}")
         for point in engine.index.find(name).mounts:
             if point.type in ("bind", "volume"):
-                yield replace(point, rw=point.rw and mode != "ro")
+                read_only = mode == "ro" and point.type == "bind"
+                yield replace(
+                    point,
+                    rw=point.rw and mode != "ro",
+                    options=_sealed(point.source) if read_only else point.options,
+                )
 
 
 def subpath(point: MountPoint) -> str:

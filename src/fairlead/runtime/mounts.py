@@ -171,6 +171,9 @@ def _bind(
     propagation: str = "rprivate",
     options: Iterable[str] = (),
 ) -> Json:
+    if not recursive:
+        # To crun the r of rprivate makes the bind recursive as well.
+        propagation = propagation.removeprefix("r")
     flags = ["rbind" if recursive else "bind", "rw" if writable else "ro", propagation, *options]
     return {"type": "bind", "source": source, "destination": target, "options": flags}
 

@@ -200,7 +200,7 @@ def test_kinds_of_mounts() -> None:
     )
     spec = _with(asked, host={"tmpfs": {"/t": "ignored", "/u": "exec,size=2m"}})
     mounts = mounts_of(spec)
-    assert mounts["/b"]["options"] == ["bind", "ro", "rslave"]
+    assert mounts["/b"]["options"] == ["bind", "ro", "slave"]
     assert mounts["/t"]["options"] == ["noexec", "nosuid", "nodev", "size=1m", "mode=700", "ro", "rprivate"]
     assert mounts["/u"]["options"] == ["nosuid", "nodev", "exec", "size=2m", "rprivate"]
     assert render_config(spec)["linux"]["rootfsPropagation"] == "slave"
