@@ -135,6 +135,8 @@ def registry_auth(call: Call) -> RegistryAuth | None:
         username, password = _credentials(given)
     except (InvalidArgument, binascii.Error, UnicodeDecodeError):
         return None
+    if "\0" in username + password + given.identitytoken + given.registrytoken:
+        return None
     return RegistryAuth(
         username=username,
         password=password,

@@ -12,6 +12,9 @@ from fairlead.errors import EngineError, NotFound, NotModified
 
 log = logging.getLogger(__name__)
 
+# A sentence may quote what was asked for, which may be anything; nobody reads more than this.
+_LONGEST = 4096
+
 
 class TooLarge(EngineError):
     """A body that no call needs."""
@@ -53,4 +56,6 @@ def _leaves(error: Exception) -> list[Exception]:
 
 
 def _answer(status: int, sentence: str) -> web.Response:
+    if len(sentence) > _LONGEST:
+        sentence = f"{sentence[: _LONGEST // 2]} … {sentence[-_LONGEST // 2 :]}"
     return web.Response(status=status, body=encode({"message": sentence}), headers=JSON_HEADERS)

@@ -129,6 +129,8 @@ class System:
         """Whether the registry takes these credentials; raises Unauthorized."""
         if not auth.server:
             raise InvalidArgument("no registry to log in to: serveraddress is empty")
+        if any("\0" in text for text in (auth.username, auth.password, auth.server)):
+            raise InvalidArgument("credentials cannot contain a NUL character")
         await self._engine.image_store.login(auth)
         return AuthResult(status="Login Succeeded")
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fairlead.engine.core import Engine
 
 _OPTIONS = frozenset({"type", "device", "o", "size"})
+_LONGEST_NAME = 255  # it is a directory's name
 _ANONYMOUS = "com.docker.volume.anonymous"
 
 
@@ -34,7 +35,7 @@ class Volumes:
 
     async def create(self, spec: VolumeSpec, *, anonymous: bool = False) -> Volume:
         """The volume; an existing one of the same name and options is returned as it is, as in Docker."""
-        name = ids.check_volume_name(spec.name) if spec.name else ids.new_id()
+        name = _check_name(spec.name) if spec.name else ids.new_id()
         if spec.driver not in ("", "local"):
             raise NotFound(
                 f'create {name}: error looking up volume plugin {spec.driver}: plugin "{spec.driver}" not found'
@@ -136,6 +137,15 @@ class Volumes:
             if not users:
                 del self._users[name]
                 mounts.unmount(os.path.join(self._root, name, "_data"))
+
+
+def _check_name(name: str) -> str:
+    ids.check_volume_name(name)
+    if len(name) > _LONGEST_NAME:
+        raise InvalidArgument(
+            f"create {name[:32]}…: volume name is too long, names may have {_LONGEST_NAME} characters"
+        )
+    return name
 
 
 def _check_options(spec: VolumeSpec) -> None:

@@ -77,6 +77,13 @@ def is_hex_id(text: str) -> bool:
     return _HEX_ID.match(text) is not None
 
 
+def check_domain(text: str) -> str:
+    """A registry's host, with a port or without; raises InvalidArgument."""
+    if _DOMAIN.match(text) is None:
+        raise InvalidArgument(f"invalid registry address {text!r}: it must be a host name with or without a port")
+    return text
+
+
 def parse(text: str) -> Reference:
     """A reference from what a person wrote; raises InvalidArgument in Docker's words."""
     if is_hex_id(text):

@@ -147,8 +147,8 @@ class ImageStore:
 
     async def login(self, auth: RegistryAuth) -> None:
         """Raises Unauthorized when the registry does not take these credentials."""
-        domain = auth.server.partition("://")[2] or auth.server
-        with Registry(domain.partition("/")[0], None, self._settings) as registry:
+        domain = reference.check_domain((auth.server.partition("://")[2] or auth.server).partition("/")[0])
+        with Registry(domain, None, self._settings) as registry:
             await in_thread(lambda: registry.login(auth), "registry-login")
 
     def save(self, refs: Sequence[str]) -> AsyncGenerator[bytes]:
