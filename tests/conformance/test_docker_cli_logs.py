@@ -117,3 +117,56 @@ def test_unknown_container(engine: Engine) -> None:
     done = engine.docker("logs", "nobody", check=False)
     assert done.returncode == 1
     assert "No such container: nobody" in done.stderr
+
+
+def test_follow_ends_when_the_container_is_removed(engine: Engine) -> None:
+    engine.docker("run", "-d", "--name", "box", "busybox", "sh", "-c", "echo one; sleep 100")
+    follower = subprocess.Popen(
+        ["docker", "logs", "-f", "box"], env=engine.environment, stdout=subprocess.PIPE, text=True
+    )
+    assert follower.stdout is not None
+    assert follower.stdout.readline() == "one\n"
+    engine.docker("rm", "-f", "box")
+    assert follower.communicate(timeout=5)[0] == ""
+
+
+def test_follow_goes_on_over_full_files(engine: Engine) -> None:
+    options = ["--log-opt", "max-size=20k", "--log-opt", "max-file=2"]
+    script = (
+        "for n in $(seq 60); do for m in $(seq 25); do echo a line of forty bytes, number $n.$m; done; sleep 0.02; done"
+    )
+    engine.docker("run", "-d", "--name", "box", *options, "busybox", "sh", "-c", script)
+    shown = engine.docker("logs", "-f", "box", timeout=30).stdout.splitlines()
+    numbers = [line.rpartition(" ")[2] for line in shown]
+    assert numbers[-1] == "60.25"
+    every = [f"{n}.{m}" for n in range(1, 61) for m in range(1, 26)]
+    assert numbers == every[every.index(numbers[0]) :]
+
+
+def test_slow_logs_keep_as_many_files_as_asked(engine: Engine) -> None:
+    options = ["--log-opt", "max-size=10k", "--log-opt", "max-file=3"]
+    script = "for n in $(seq 40); do head -c 990 /dev/zero | tr '\\0' x; echo; sleep 0.02; done"
+    engine.docker("run", "--name", "box", *options, "busybox", "sh", "-c", script)
+    shown = engine.docker("logs", "box").stdout.splitlines()
+    # Two full files and the one that is being filled; conmon's own words around each line count as well.
+    assert 16 <= len(shown) <= 30
+
+
+def test_a_stopped_containers_log_grows_at_the_next_start(engine: Engine) -> None:
+    engine.docker("run", "--name", "box", "busybox", "sh", "-c", "date +%N; printf 'no end'")
+    engine.docker("start", "-a", "box")
+    shown = engine.docker("logs", "box").stdout
+    assert shown.count("no end") == 2
+    assert engine.docker("logs", "--tail", "1", "box").stdout == "no end"
+
+
+def test_times_in_all_forms(spoken: Engine) -> None:
+    def count(*flags: str) -> int:
+        return len(spoken.docker("logs", *flags, "box").stdout.splitlines())
+
+    assert count("--since", "2020-01-02") == 5
+    assert count("--since", "2020-01-02T03:04:05Z") == 5
+    assert count("--since", "1577934245.5") == 5
+    assert count("--until", "2020-01-02") == 0
+    done = spoken.docker("logs", "--since", "yesterday", "box", check=False)
+    assert done.returncode == 1

@@ -177,14 +177,15 @@ def _inode(name: str) -> int:
 
 
 def _find_tail(files: list[BinaryIO], count: int) -> _Position:
-    """Where the last ``count`` whole lines begin, looking from the end."""
-    left = count
+    """Where the last ``count`` lines begin, looking from the end; one that was only begun there is a line too."""
+    left, last = count, True
     for number in range(len(files) - 1, -1, -1):
         for offset, record in _records_backwards(files[number]):
             if not record.endswith(b"\n"):
                 continue
-            if _ends_line(record):
+            if last or _ends_line(record):
                 left -= 1
+            last = False
             if left < 0:
                 return _Position(number, offset + len(record))
     return _Position(0, 0)
