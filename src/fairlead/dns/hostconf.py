@@ -96,7 +96,10 @@ class HostConf:
             self._changed(servers)
 
     def _watch_folders(self) -> None:
-        """Folders, not the file: it is replaced by rename, and may be a link into /run that points elsewhere later."""
+        """Folders, for a file that is replaced by rename, or is a link into /run that points elsewhere later.
+
+        And the file, which may be mounted here from a folder of which nothing is seen.
+        """
         if self._fd < 0:
             return
         wanted = set(_folders(self._path))
@@ -110,11 +113,12 @@ class HostConf:
 
 
 def _folders(path: str) -> Iterator[str]:
-    """The folder of the file and of every link on the way to it."""
+    """The folder of the file and of every link on the way to it, and the file."""
     for _ in range(8):
         folder = os.path.realpath(os.path.dirname(path))
         yield folder
         try:
             path = os.path.join(folder, os.readlink(os.path.join(folder, os.path.basename(path))))
         except OSError:
-            return
+            break
+    yield path

@@ -23,7 +23,7 @@ from fairlead.net.drivers import DRIVERS
 from fairlead.net.drivers.bridge import choose_mtu
 from fairlead.net.drivers.options import BRIDGE_NAME, parse_options
 from fairlead.net.plan import plan
-from fairlead.net.state import Link, State
+from fairlead.net.state import Address, Link, Route, State, Step
 from fairlead.net.world import World
 
 if TYPE_CHECKING:
@@ -177,7 +177,9 @@ class Networks:
         facts = self.host_facts()
         name = parse_options(spec).name
         links = [link for link in facts.links if link != name]
-        if name and self._engine.kernel.has_link(name):
+        if name and (kind := self._engine.kernel.link_kind(name)) is not None:
+            if kind != "bridge":
+                raise InvalidArgument(f"existing interface {name} is not a bridge: choose another name")
             links.append(name)
         return replace(facts, routes=self._engine.kernel.host_routes(), links=tuple(links))
 
@@ -255,7 +257,7 @@ class Networks:
                 await self._engine.resolver.set_network(network.id, network.name, ())
         except BaseException:
             with contextlib.suppress(EngineError):
-                self._engine.kernel.apply(plan(self.bare_facts(network), frozenset()))
+                self._engine.kernel.apply(_away(self.bare_facts(network)))
             self._drop_record(network)
             await self._forget_names(network)
             raise
@@ -348,3 +350,13 @@ class Networks:
             raise InvalidArgument(
                 "container cannot be connected to multiple networks with one of the networks in private (none) mode"
             )
+
+
+def _away(facts: State) -> list[Step]:
+    """Of a network that could not be made whole: what goes with its own bridge need not be there to be taken off it."""
+    ours = {fact.name for fact in facts if isinstance(fact, Link) and not fact.adopted}
+    return [
+        step
+        for step in plan(facts, frozenset())
+        if not (isinstance(step.fact, Address | Route) and step.fact.link in ours)
+    ]

@@ -123,9 +123,10 @@ class Kernel:
         """All that the host has routes to, without the rest of the facts."""
         return observe.host_routes(self.host.netlink)
 
-    def has_link(self, name: str) -> bool:
-        """Whether the host has a link of that name now."""
-        return self.host.netlink.link(name) is not None
+    def link_kind(self, name: str) -> str | None:
+        """What kind of link the host has under that name now ("" for hardware); None where there is none."""
+        found = self.host.netlink.link(name)
+        return None if found is None else found.kind
 
     def _apply_elements(self, steps: Sequence[Step]) -> None:
         if not steps:

@@ -167,6 +167,8 @@ def _network(version: int, start: int, bits: int) -> Prefix:
 def _subnet(config: IpamConfig, prefix: Prefix) -> Subnet:
     plain = Subnet(prefix=prefix, ip_range=config.ip_range, aux=config.aux)
     if config.gateway is not None:
+        if config.gateway in _edges(prefix):
+            raise Forbidden(f"failed to allocate gateway ({config.gateway}): Address already in use")
         return Subnet(prefix=prefix, gateway=config.gateway, ip_range=config.ip_range, aux=config.aux)
     gateway = next(_free_in(plain, ()), None)
     if gateway is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fairlead.errors import EngineError, InvalidArgument
+from fairlead.errors import Forbidden, InvalidArgument
 from fairlead.model.address import Ip, Prefix
 from fairlead.model.endpoint import EndpointSpec
 from fairlead.model.network import IpamConfig, Network, NetworkSpec
@@ -27,7 +27,7 @@ def check_network(spec: NetworkSpec) -> None:
 
 def _refuse_scope(scope: str) -> None:
     if scope == "swarm":
-        raise EngineError("cannot create a swarm scoped network when swarm is not active")
+        raise Forbidden("cannot create a swarm scoped network when swarm is not active")
     raise InvalidArgument(f'invalid scope "{scope}": it is local or swarm')
 
 
@@ -47,6 +47,8 @@ def _config_errors(config: IpamConfig) -> Iterator[str]:
         if config.aux and config.ip_range is None and config.gateway is None:
             yield "auxiliary addresses need a subnet that contains them"
         return
+    if subnet.is_loopback or subnet.is_multicast:
+        yield f"invalid subnet {subnet}: {'loopback' if subnet.is_loopback else 'multicast'} addresses are for no link"
     if config.ip_range is not None and (error := _range_error(config.ip_range, subnet)):
         yield f"invalid ip-range {config.ip_range}: {error}"
     # With "any subnet of this size" nobody knows yet what is inside.

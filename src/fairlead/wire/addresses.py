@@ -67,4 +67,6 @@ def parse_mac(text: str) -> str:
     mac = low.replace("-", ":")
     if int(mac[:2], 16) & 1:
         raise InvalidArgument(f"invalid MAC address: {text} is a multicast address")
+    if not int(mac.replace(":", ""), 16):
+        raise InvalidArgument(f"invalid MAC address: {text} is no address")
     return mac

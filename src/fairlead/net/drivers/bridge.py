@@ -38,10 +38,16 @@ _IPV6_METRIC = 1024
 
 _IFALIAS_LONGEST = 255
 
+# RFC 791 and RFC 8200, 5; below it the kernel takes the protocol off the link.
+_LEAST_MTU: Mapping[int, int] = {4: 68, 6: 1280}
+
 
 def check(spec: NetworkSpec, host: HostFacts) -> None:
     """Raise for options and combinations that a bridge network cannot have."""
-    check_options(spec)
+    options = check_options(spec)
+    if options.mtu and options.mtu < _LEAST_MTU[6 if spec.enable_ipv6 else 4]:
+        least = _LEAST_MTU[6 if spec.enable_ipv6 else 4]
+        raise InvalidArgument(f"invalid MTU number: {options.mtu}: IPv{6 if spec.enable_ipv6 else 4} needs {least}")
     for version in (4, 6):
         if sum(_version(config) == version for config in spec.ipam) > 1:
             raise Forbidden("bridge driver doesn't support multiple subnets")
@@ -81,14 +87,14 @@ def network_wants(network: Network, world: World) -> State:
     """The bridge, its gateway addresses, what the kernel must allow, and the firewall's view of it."""
     options = parse_options(network.spec)
     border = perimeter(network, options)
-    facts: set[Fact] = {_bridge_link(network, border.bridge, options, world)}
+    facts: set[Fact] = {_bridge_link(network, border.bridge, world)}
     facts.update(Address(ns=HOST, link=border.bridge, address=own) for own in _own_addresses(network, options))
     facts.update(_sysctls(network, border.bridge, world))
     facts.update(firewall.network_elements(border))
     return frozenset(facts)
 
 
-def _bridge_link(network: Network, name: str, options: BridgeOptions, world: World) -> Link:
+def _bridge_link(network: Network, name: str, world: World) -> Link:
     if network.adopted:
         return Link(ns=HOST, name=name, kind=LinkKind.BRIDGE, adopted=True)
     return Link(
@@ -132,7 +138,7 @@ def _sysctls(network: Network, bridge: str, world: World) -> Iterator[Sysctl]:
         yield Sysctl(ns=HOST, key=f"net/ipv4/conf/{bridge}/route_localnet", value="1")
         if world.settings.ip_forward:
             yield Sysctl(ns=HOST, key="net/ipv4/ip_forward", value="1")
-    if world.host.ipv6:
+    if world.host.ipv6 and (6 in versions or not network.adopted):
         # Without an IPv6 subnet the bridge needs no link-local address that containers could reach the host by.
         yield Sysctl(ns=HOST, key=f"net/ipv6/conf/{bridge}/disable_ipv6", value="0" if 6 in versions else "1")
     if 6 in versions:

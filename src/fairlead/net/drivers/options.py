@@ -19,6 +19,8 @@ MTU = "com.docker.network.driver.mtu"
 IFACE_PREFIX = "com.docker.network.container_iface_prefix"
 
 _LONGEST_MTU = 65535
+# What the kernel's hands call a link that waits to be deleted.
+_CONDEMNED = re.compile(r"flx[0-9a-f]+\Z")
 _IFNAME = re.compile(r"[^\s/:]{1,15}\Z")
 
 
@@ -132,6 +134,8 @@ def _parse_interfaces(text: str) -> tuple[str, ...]:
 
 
 def _parse_name(text: str) -> str:
+    if _CONDEMNED.match(text):
+        raise ValueError(f'"{text}" is a name for links on their way out')
     return parse_ifname(text) if text else ""
 
 
