@@ -14,6 +14,7 @@ package imports only what stands above it here (import-linter holds this law):
     images/    image store, layers, root filesystems, registry transfers
     engine/    the verbs: one module per noun, one function per verb of the API; reconcile; events
     api/       routes, hijacked streams, errors -> status and body
+    boot.py    the first moments: one daemon per data root, the resolver process started, the rest loaded
     daemon.py  builds everything, hands it down, runs it: the only file that wires
     client/    HTTP client of the API
     cli/       the command line; speaks through client/ only

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import grp
 import logging
 import os
-import resource
 import signal
 import socket
 import ssl
-import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable
 
 from aiohttp import web
 
 from fairlead.api.app import build_runner
-from fairlead.dns.control import Resolver, spawner
+from fairlead.boot import resolver_socket
+from fairlead.dns.control import Resolver
 from fairlead.engine import startup
 from fairlead.engine.core import Engine
 from fairlead.errors import EngineError
@@ -33,65 +31,17 @@ from fairlead.store import Store
 log = logging.getLogger("fairlead")
 
 
-def run(settings: Settings) -> int:
-    """Serve until SIGTERM or SIGINT; containers stay as they are. The process's exit code."""
-    logging.basicConfig(
-        level=logging.DEBUG
-        if settings.debug
-        else settings.log_level.upper().replace("WARN", "WARNING").replace("INGING", "ING"),
-        format="%(asctime)s %(levelname)s %(message)s",
-        stream=sys.stderr,
-    )
-    if os.geteuid() != 0:
-        log.error("the engine makes network namespaces and mounts: run it as root")
-        return 1
-    startup.prepare_directories(settings)
-    _raise_descriptor_limit()
-    try:
-        with _single_instance(settings):
-            asyncio.run(_serve(settings))
-    except EngineError as error:
-        log.error("%s", error)  # noqa: TRY400 (one sentence for the user, not a traceback)
-        return 1
-    return 0
+def serve(settings: Settings, start_resolver: Callable[[], None]) -> None:
+    """Serve until SIGTERM or SIGINT. ``boot`` calls it, once this daemon is the only one of its data root."""
+    asyncio.run(_serve(settings, start_resolver))
 
 
-def _raise_descriptor_limit() -> None:
-    """Thousands of claimed ports and sandboxes are thousands of descriptors."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (1 << 20, 1 << 20))
-        return
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-@contextlib.contextmanager
-def _single_instance(settings: Settings) -> Iterator[None]:
-    """One daemon per data root, held by a lock that the kernel gives back however the daemon ends."""
-    path = os.path.join(settings.data_root, "lock")
-    with open(path, "w", encoding="ascii") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise EngineError(
-                f"another daemon uses {settings.data_root}: stop it, or choose another --data-root"
-            ) from None
-        os.makedirs(os.path.dirname(settings.pidfile), exist_ok=True)
-        with open(settings.pidfile, "w", encoding="ascii") as pidfile:
-            pidfile.write(f"{os.getpid()}\n")
-        try:
-            yield
-        finally:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(settings.pidfile)
-
-
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings, start_resolver: Callable[[], None]) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with asyncio.TaskGroup() as tasks, _engine(settings, tasks) as engine:
+    async with asyncio.TaskGroup() as tasks, _engine(settings, start_resolver, tasks) as engine:
         runner = build_runner(engine, shutdown_timeout=1.0)
         await runner.setup()
         listening = [await _listen(runner, settings, host) for host in settings.hosts]
@@ -107,13 +57,12 @@ async def _serve(settings: Settings) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _engine(settings: Settings, tasks: asyncio.TaskGroup) -> AsyncIterator[Engine]:
+async def _engine(
+    settings: Settings, start_resolver: Callable[[], None], tasks: asyncio.TaskGroup
+) -> AsyncIterator[Engine]:
     """The engine with everything it stands on, taken down in the reverse order."""
     async with contextlib.AsyncExitStack() as undo:
-        resolver_path = os.path.join(settings.exec_root, "resolver.sock")
-        resolver = await Resolver.connect(
-            resolver_path, spawner(resolver_path, log_file=os.path.join(settings.exec_root, "resolver.log")), tasks
-        )
+        resolver = await Resolver.connect(resolver_socket(settings), start_resolver, tasks)
         undo.push_async_callback(resolver.close)
         store = Store(os.path.join(settings.data_root, "fairlead.db"))
         undo.callback(store.close)

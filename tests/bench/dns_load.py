@@ -21,7 +21,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from fairlead.dns.control import EndpointNames, Resolver, View, spawner
+from fairlead.dns.birth import spawner
+from fairlead.dns.control import EndpointNames, Resolver, View
 
 CLIENTS, OUTSTANDING = 4, 50
 MSG_DONTWAIT = 0x40

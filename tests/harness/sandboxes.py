@@ -11,7 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from fairlead.dns.control import EndpointNames, Resolver, View, spawner
+from fairlead.dns.birth import spawner
+from fairlead.dns.control import EndpointNames, Resolver, View
 from fairlead.ids import ContainerId
 from fairlead.kernel import netns
 from fairlead.kernel.sandbox import Sandbox, open_sandbox

@@ -17,22 +17,6 @@ from fairlead.dns.protocol import Decoder, Json
 _RIGHTS_SPACE = socket.CMSG_SPACE(256 * array("i").itemsize)
 
 
-def dial(path: str) -> socket.socket:
-    """Connects to the control socket, however long the path of its folder; raises OSError when nobody listens."""
-    folder = os.open(os.path.dirname(path) or ".", os.O_PATH | os.O_DIRECTORY)
-    try:
-        dialled = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            dialled.connect(f"/proc/self/fd/{folder}/{os.path.basename(path)}")
-        except OSError:
-            dialled.close()
-            raise
-    finally:
-        os.close(folder)
-    dialled.setblocking(False)
-    return dialled
-
-
 class Channel:
     """One connection: ``send`` puts a frame on its way, ``received`` gets each that comes, ``lost`` is called once."""
 

@@ -11,14 +11,13 @@ import asyncio
 import logging
 import os
 import socket
-import subprocess
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 import fairlead
 from fairlead.dns import protocol
-from fairlead.dns.channel import Channel, dial
+from fairlead.dns.birth import dial
+from fairlead.dns.channel import Channel
 from fairlead.dns.message import DnsError
 from fairlead.dns.mirror import Mirror, Operation
 from fairlead.dns.protocol import Json
@@ -34,7 +33,6 @@ __all__ = [
     "PortName",
     "Resolver",
     "View",
-    "spawner",
 ]
 
 log = logging.getLogger(__name__)
@@ -50,30 +48,6 @@ _SANDBOXES_AT_ONCE = protocol.MOST_FDS // 3
 _OPS_AT_ONCE = 500
 
 _Answer = tuple[list[Json], list[int]]
-
-
-def spawner(path: str, *, resolv_conf: str = "/etc/resolv.conf", log_file: str = "") -> Callable[[], None]:
-    """Starts the process in a session of its own. Without site-packages: it needs none, and is up in half the time."""
-    source = os.path.dirname(os.path.dirname(os.path.abspath(fairlead.__file__)))
-    arguments = ["--socket", path, "--resolv-conf", resolv_conf, *(("--log", log_file) if log_file else ())]
-    started: list[subprocess.Popen[bytes]] = []
-
-    def spawn() -> None:
-        # Who ended is collected here, at the latest when its successor starts.
-        started[:] = [process for process in started if process.poll() is None]
-        started.append(
-            subprocess.Popen(
-                [sys.executable, "-S", "-P", "-m", "fairlead.dns", *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-                cwd="/",
-                env={"PYTHONPATH": source, "PATH": os.defpath},
-            )
-        )
-
-    return spawn
 
 
 class Resolver:

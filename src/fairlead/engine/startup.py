@@ -6,7 +6,6 @@ The records say what should be. Whatever the last daemon was doing when it went,
 from __future__ import annotations
 
 import logging
-import os
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -117,11 +116,3 @@ async def _start_one(engine: Engine, container: Container) -> None:
         await engine.containers.start(container.id)
     except (EngineError, Forbidden) as error:
         log.warning("cannot start %s: %s", container.name, error)
-
-
-def prepare_directories(settings: Settings) -> None:
-    """The data and exec roots, only root may enter."""
-    for path, mode in ((settings.data_root, 0o711), (settings.exec_root, 0o711)):
-        os.makedirs(path, mode=mode, exist_ok=True)
-    for name in ("containers", "images", "volumes"):
-        os.makedirs(os.path.join(settings.data_root, name), mode=0o711, exist_ok=True)
