@@ -43,9 +43,9 @@ class Events:
         self._subscribers.add(queue)
         try:
             for event in tuple(self._kept):
-                if since is not None and event.time >= since and (until is None or event.time <= until):
-                    if matches(event):
-                        yield event
+                wanted = since is not None and since <= event.time and (until is None or event.time <= until)
+                if wanted and matches(event):
+                    yield event
             while (event_or_end := await self._next(queue, until)) is not None:
                 if matches(event_or_end):
                     yield event_or_end

@@ -1,7 +1,7 @@
 """Tables of frozen values: read from memory, saved to SQLite in one transaction each.
 
-WAL with ``synchronous=NORMAL``: a killed process loses nothing that ``save`` returned for; a power cut may lose the last
-transactions, never consistency (sqlite.org/pragma.html#pragma_synchronous). After a power cut no container runs
+WAL with ``synchronous=NORMAL``: a killed process loses nothing that ``save`` returned for; a power cut may lose the
+last transactions, never consistency (sqlite.org/pragma.html#pragma_synchronous). After a power cut no container runs
 any more, so nothing in the kernel contradicts an older record.
 """
 
@@ -31,7 +31,8 @@ class Table(Generic[T]):
         self._database, self._name, self._kind, self._key = database, name, kind, key
         database.execute(f"CREATE TABLE IF NOT EXISTS {name} (key TEXT PRIMARY KEY, body BLOB NOT NULL)")
         self._records: dict[str, T] = {
-            row[0]: self._decode(row) for row in database.execute(f"SELECT key, body FROM {name} ORDER BY rowid")  # noqa: S608 (our own table names)
+            row[0]: self._decode(row)
+            for row in database.execute(f"SELECT key, body FROM {name} ORDER BY rowid")  # noqa: S608 (our own table names)
         }
 
     def _decode(self, row: tuple[str, bytes]) -> T:

@@ -9,7 +9,8 @@ from fairlead.engine import files
 
 
 def test_parse_resolv_conf_last_search_wins_and_comments_go() -> None:
-    conf = files.parse_resolv_conf("domain a\nsearch b c # x\nnameserver 192.0.2.1\nnameserver ::1 ;y\noptions ndots:2 rotate\n")
+    text = "domain a\nsearch b c # x\nnameserver 192.0.2.1\nnameserver ::1 ;y\noptions ndots:2 rotate\n"
+    conf = files.parse_resolv_conf(text)
     assert conf == files.ResolvConf(servers=("192.0.2.1", "::1"), search=("b", "c"), options=("ndots:2", "rotate"))
 
 
@@ -34,7 +35,8 @@ def test_hosts_without_ipv6() -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "domain", "names"), [("web", "", "web"), ("web", "example.org", "web.example.org web"), ("a.b", "", "a.b a")]
+    ("host", "domain", "names"),
+    [("web", "", "web"), ("web", "example.org", "web.example.org web"), ("a.b", "", "a.b a")],
 )
 def test_host_names(host: str, domain: str, names: str) -> None:
     assert files.host_names(host, domain) == names
