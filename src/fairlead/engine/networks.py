@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -253,14 +253,12 @@ class Networks:
         try:
             facts = self.bare_facts(network)
             self._engine.reconciler.apply(plan(frozenset(), facts), facts)
-            if network.driver not in ("host", "null"):
-                await self._engine.resolver.set_network(network.id, network.name, ())
         except BaseException:
             with contextlib.suppress(EngineError):
                 self._engine.kernel.apply(_away(self.bare_facts(network)))
             self._drop_record(network)
-            await self._forget_names(network)
             raise
+        self._tell_resolver(network, known=True)
 
     def _drop_record(self, network: Network) -> None:
         self._engine.store.networks.delete(network.id)
@@ -286,14 +284,16 @@ class Networks:
         facts = self.bare_facts(network)
         self._drop_record(network)
         self._engine.kernel.apply(plan(facts, frozenset()))
-        await self._forget_names(network)
+        self._tell_resolver(network, known=False)
         self.tell(network, "destroy")
 
-    async def _forget_names(self, network: Network) -> None:
-        """A resolver process that is away learns of it when it is back."""
-        if network.driver not in ("host", "null"):
-            with contextlib.suppress(Unavailable):
-                await self._engine.resolver.remove_network(network.id)
+    def _tell_resolver(self, network: Network, *, known: bool) -> None:
+        """Nobody waits for its answer: it takes calls in their order, and what it misses it learns when it is back."""
+        if network.driver in ("host", "null"):
+            return
+        resolver = self._engine.resolver
+        call = resolver.set_network(network.id, network.name, ()) if known else resolver.remove_network(network.id)
+        self._engine.spawn(_unless_away(call), f"names of {network.name}")
 
     async def prune(self, filters: Filters) -> Sequence[str]:
         filters.check(("label", "label!", "until"))
@@ -360,3 +360,8 @@ def _away(facts: State) -> list[Step]:
         for step in plan(facts, frozenset())
         if not (isinstance(step.fact, Address | Route) and step.fact.link in ours)
     ]
+
+
+async def _unless_away(call: Awaitable[None]) -> None:
+    with contextlib.suppress(Unavailable):
+        await call
