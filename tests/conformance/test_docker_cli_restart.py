@@ -40,6 +40,16 @@ def test_always_waits_longer_each_time(engine: Engine) -> None:
     assert engine.inspect("box")["State"]["Status"] == "exited"
 
 
+def test_stop_wins_over_a_restart_at_any_moment(engine: Engine) -> None:
+    """Also while the next process is being made: the mark that it was stopped must not get lost."""
+    for step in range(12):
+        engine.docker("run", "-d", "--name", "box", "--restart", "always", "busybox", "true")
+        time.sleep(0.02 * step)
+        engine.docker("stop", "-t", "0", "box", timeout=8)
+        assert engine.inspect("box")["State"]["Status"] == "exited"
+        engine.docker("rm", "box")
+
+
 def test_a_killed_program_is_restarted_with_names_and_ports(engine: Engine) -> None:
     engine.docker("network", "create", "n")
     engine.docker("run", "-d", "--name", "web", "--restart", "always", "--network", "n", "-p", "8080:80", "nginx")
@@ -117,3 +127,22 @@ def test_restart_policies_survive_the_daemon(engine: Engine) -> None:
     engine.start()
     wait_until(lambda: engine.inspect("again")["State"]["Pid"] not in (0, pid), "it runs again", 5)
     assert engine.inspect("stopped")["State"]["Status"] == "exited"
+
+
+def test_a_restart_that_the_daemon_did_not_live_to_make(engine: Engine) -> None:
+    engine.docker("run", "-d", "--name", "box", "--restart", "on-failure", "busybox", "sh", "-c", "echo run; exit 1")
+    wait_until(lambda: count(engine, "box") >= 2, "it is being restarted", 8)
+    wait_until(lambda: engine.inspect("box")["State"]["Status"] == "restarting", "it waits", 8)
+    engine.kill()
+    runs = len(next(engine.data_root.glob("containers/*/*.log")).read_text().splitlines())
+    engine.start()
+    wait_until(lambda: len(engine.out("logs", "box").splitlines()) > runs, "it runs again", 5)
+
+
+def test_failures_stopped_by_hand_stay_down(engine: Engine) -> None:
+    engine.docker("run", "-d", "--name", "box", "--restart", "on-failure", "busybox", "sleep", "100")
+    engine.docker("stop", "-t", "0", "box")
+    engine.kill()
+    engine.start()
+    time.sleep(0.5)
+    assert engine.inspect("box")["State"]["Status"] == "exited"

@@ -122,6 +122,7 @@ class Lifecycle:
         state = replace(state, exit_code=code, error=str(reason))
         failed = self._engine.index.save(replace(current, state=state, endpoints=(), sandbox_key=""))
         self._engine.containers.end_attachments(container.id)
+        self._waiters.tell(failed, "not-running")  # who waits for one that should have been restarted
         if failed.host.auto_remove:
             await self._engine.containers.forget(failed, volumes=True)
 
@@ -227,8 +228,7 @@ class Lifecycle:
     async def stop(self, container: Container, timeout: int | None, signal: str | None) -> None:  # noqa: ASYNC109 (Docker's option)
         """The stop signal, then SIGKILL after ``timeout`` seconds (-1: wait for ever)."""
         patience = next(t for t in (timeout, container.config.stop_timeout, _STOP_TIMEOUT) if t is not None)
-        self._mark_stopped(container)
-        if await self._end_restarting(container):
+        if await self._hold_restarts_back(container):
             return
         waiter = self.arm_wait(self._engine.index.find(container.id), "not-running")
         number = parse_signal(signal or container.config.stop_signal or "SIGTERM")
@@ -253,27 +253,28 @@ class Lifecycle:
                 f"cannot stop container: {container.name}: tried to kill container, but did not receive an exit event"
             ) from None
 
-    async def _end_restarting(self, container: Container) -> bool:
-        """A container waiting for its restart is stopped by not restarting it."""
+    async def _hold_restarts_back(self, container: Container) -> bool:
+        """From now on its end is its end. True when that was all: it was waiting for its restart.
+
+        Under the lock: a restart on its way would write its own record over the mark.
+        """
         async with self._engine.locks[container.id]:
             fresh = self._engine.store.containers.get(container.id)
-            if fresh is None or fresh.state.status != "restarting":
+            if fresh is None:
+                return False
+            fresh = self._engine.index.save(replace(fresh, stopped_by_user=True))
+            if fresh.state.status != "restarting":
                 return False
             self._cancel_restart(container.id)
             ended = self._engine.index.save(replace(fresh, state=replace(fresh.state, status="exited")))
             self._waiters.tell(ended, "not-running")
             return True
 
-    def _mark_stopped(self, container: Container) -> None:
-        if (fresh := self._engine.store.containers.get(container.id)) is not None:
-            self._engine.index.save(replace(fresh, stopped_by_user=True))
-
     async def kill(self, container: Container, signal: str) -> None:
         """Any signal; SIGKILL waits for the end, as in Docker, and holds restarts back."""
         number = parse_signal(signal or "SIGKILL")
-        if number in (9, parse_signal(container.config.stop_signal or "SIGTERM")):
-            self._mark_stopped(container)
-        if await self._end_restarting(container):
+        ends = number in (9, parse_signal(container.config.stop_signal or "SIGTERM"))
+        if ends and await self._hold_restarts_back(container):
             return
         waiter = self.arm_wait(self._engine.index.find(container.id), "not-running")
         await self._signal(container, number)
@@ -281,8 +282,8 @@ class Lifecycle:
             await self._patiently(waiter, container)
 
     async def _signal(self, container: Container, number: int) -> None:
-        pid = self._engine.index.find(container.id).state.pid
-        if not pid or not proc.kill(pid, number):
+        container = self._engine.index.find(container.id)
+        if not container.state.pid or not proc.kill(container.state.pid, number):
             return
         self.tell(container, "kill", signal=str(number))
         if container.state.status == "paused" and number == 9:

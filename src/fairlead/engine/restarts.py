@@ -27,9 +27,8 @@ def wants_restart(container: Container, code: int) -> bool:
 def wants_start_with_daemon(container: Container) -> bool:
     """After a reboot, or a daemon start that found the process gone: ``always`` comes back even if stopped by hand."""
     policy = container.host.restart_policy
-    if policy is None:
-        return False
-    return policy.name == "always" or (policy.name == "unless-stopped" and not container.stopped_by_user)
+    is_always = policy is not None and policy.name == "always"
+    return is_always or wants_restart(container, container.state.exit_code)
 
 
 class Backoff:

@@ -4,10 +4,10 @@ import pytest
 
 from fairlead.engine.restarts import Backoff, wants_restart, wants_start_with_daemon
 from fairlead.ids import ContainerId
-from fairlead.model.container import Config, Container, ContainerSpec, HostConfig, RestartPolicy
+from fairlead.model.container import Config, Container, ContainerSpec, HostConfig, RestartPolicy, State
 
 
-def container(policy: str, *, most: int = 0, count: int = 0, stopped: bool = False) -> Container:
+def container(policy: str, *, most: int = 0, count: int = 0, stopped: bool = False, code: int = 0) -> Container:
     host = HostConfig(restart_policy=RestartPolicy(name=policy, maximum_retry_count=most))
     return Container(
         id=ContainerId("0" * 64),
@@ -15,6 +15,7 @@ def container(policy: str, *, most: int = 0, count: int = 0, stopped: bool = Fal
         created=1,
         image="sha256:0",
         spec=ContainerSpec(config=Config(), host=host),
+        state=State(status="exited", exit_code=code, finished=1),
         restart_count=count,
         stopped_by_user=stopped,
     )
@@ -46,6 +47,12 @@ def test_with_the_daemon_always_comes_back_and_unless_stopped_does_not() -> None
     assert not wants_start_with_daemon(container("unless-stopped", stopped=True))
     assert wants_start_with_daemon(container("unless-stopped"))
     assert not wants_start_with_daemon(container("on-failure"))
+
+
+def test_with_the_daemon_failures_get_the_tries_that_are_left() -> None:
+    assert wants_start_with_daemon(container("on-failure", code=1))
+    assert not wants_start_with_daemon(container("on-failure", code=1, stopped=True))
+    assert not wants_start_with_daemon(container("on-failure", code=1, most=2, count=2))
 
 
 def test_backoff_doubles_to_a_minute_and_resets() -> None:
