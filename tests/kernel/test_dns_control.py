@@ -17,7 +17,7 @@ import pytest
 
 import fairlead
 from fairlead.dns import protocol
-from fairlead.dns.channel import dial
+from fairlead.dns.birth import dial
 from fairlead.dns.control import EndpointNames, HeldPort, Resolver, View
 from fairlead.errors import Unavailable
 from fairlead.kernel import netns
