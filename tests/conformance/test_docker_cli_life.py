@@ -275,3 +275,13 @@ def test_health_begins_anew_with_each_start(engine: Engine) -> None:
     engine.docker("start", "box")
     assert engine.inspect("box")["State"]["Health"]["Status"] == "starting"
     wait_until(lambda: engine.inspect("box")["State"]["Health"]["Status"] == "healthy", "healthy again")
+
+
+def test_no_probe_outlives_its_container(engine: Engine) -> None:
+    """Whatever a probe was about when the container went: nothing of it is left, as after each test is looked for."""
+    argv = ["--health-cmd", "true", "--health-interval", "1ms"]
+    for step in range(15):
+        engine.docker("run", "-d", "--name", "box", *argv, "busybox", "sleep", "100")
+        time.sleep(0.02 + 0.011 * step)
+        engine.docker("rm", "-f", "box")
+    wait_until(lambda: not engine.processes("conmon"), "no monitor is left")

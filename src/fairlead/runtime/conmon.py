@@ -199,13 +199,13 @@ class Monitor:
         environment = {**self._environment, **held.environment()}
         try:
             running = self._start(launch, arguments, environment, (*held.given, *_given(sealed)))
+            held.close_given()
+            # conmon waits for a first byte before it does anything, and for a second before it starts the process.
+            os.write(held.start, b"\0")
+            ready = await SyncReader(held.attached).next()
         except BaseException:
-            held.close()
+            held.close()  # who is cancelled here must not leave conmon waiting for ever
             raise
-        held.close_given()
-        # conmon waits for a first byte before it does anything, and for a second before it starts the process.
-        os.write(held.start, b"\0")
-        ready = await SyncReader(held.attached).next()
         execution = RunningExec(launch, running, held)
         if ready is None:
             held.close()
