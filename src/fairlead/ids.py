@@ -18,6 +18,8 @@ ExecId = NewType("ExecId", str)
 
 # Docker's rule for container, network and volume names (daemon/names/names.go).
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+\Z")
+# It names a file, /run/netns/<name>.<12 hex digits> at the longest.
+_LONGEST_CONTAINER_NAME = 242
 _HEX_ID = re.compile(r"[0-9a-f]{64}\Z")
 
 
@@ -45,6 +47,8 @@ def check_container_name(name: str) -> str:
         raise InvalidArgument(
             f"Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed",
         )
+    if len(bare) > _LONGEST_CONTAINER_NAME:
+        raise InvalidArgument(f"Invalid container name ({bare[:32]}…): at most {_LONGEST_CONTAINER_NAME} characters")
     return bare
 
 

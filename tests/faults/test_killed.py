@@ -184,6 +184,24 @@ def test_what_went_while_it_was_down_is_cleaned_up(loaded: Engine) -> None:
     wait_until(lambda: loaded.docker("inspect", "gone", check=False).returncode == 1, "--rm is kept")
 
 
+def test_what_a_killed_daemon_had_no_time_to_record_or_forget(loaded: Engine) -> None:
+    """A container's directory without its record, and a sandbox's pin without its note."""
+    loaded.docker("run", "-d", "--name", "half", "--network", "n", "busybox", "sleep", "1000")
+    found = loaded.inspect("half")
+    loaded.kill()
+    orphan = loaded.data_root / "containers" / ("0" * 64)
+    orphan.mkdir()
+    (orphan / "hosts").write_text("127.0.0.1 localhost\n")
+    (loaded.exec_root / found["Id"] / "netns").unlink()
+    os.kill(found["State"]["Pid"], signal.SIGKILL)
+    loaded.start()
+    assert not orphan.exists()
+    wait_until(lambda: not loaded.inspect("half")["State"]["Running"], "its end was seen")
+    assert "half" not in loaded.host.run("ls", "/run/netns").split()
+    loaded.docker("start", "half")
+    assert loaded.execute("half", "wget", "-q", "-O-", "http://web/").count("Welcome")
+
+
 def tidy(engine: Engine) -> None:
     """What churn left half made can be removed like anything else."""
     for name in engine.out("ps", "-a", "--format", "{{.Names}}").split():

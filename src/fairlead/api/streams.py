@@ -59,9 +59,11 @@ def _refused(error: EngineError) -> web.Response:
 
 async def attach_websocket(call: Call) -> web.StreamResponse:
     spec = _attach_spec(call)
+    socket = web.WebSocketResponse(autoping=True, heartbeat=30.0)
+    if not _asks_for_websocket(call.request, socket):
+        raise InvalidArgument("not a websocket handshake: send Upgrade: websocket with its key and version 13")
     session = await call.engine.containers.attach(call.args["id"], spec)
     config = call.engine.containers.find(call.args["id"]).config
-    socket = web.WebSocketResponse(autoping=True, heartbeat=30.0)
     try:
         await socket.prepare(call.request)
     except BaseException:
@@ -70,6 +72,13 @@ async def attach_websocket(call: Call) -> web.StreamResponse:
     on_eof = OnEof.of(stdin=spec.stdin, once=config.stdin_once, tty=config.tty)
     await pump_websocket(socket, session, on_eof, binary=call.version >= _BINARY_WEBSOCKET)
     return socket
+
+
+def _asks_for_websocket(request: web.BaseRequest, socket: web.WebSocketResponse) -> bool:
+    try:
+        return bool(socket.can_prepare(request))
+    except web.HTTPException:
+        return False
 
 
 async def logs(call: Call) -> web.StreamResponse:

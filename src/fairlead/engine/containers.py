@@ -174,6 +174,14 @@ class Containers:
         self._engine.lifecycle.removed(container)
         self._engine.locks.pop(container.id, None)
 
+    async def sweep(self) -> None:
+        """For a daemon's start: directories whose record the last one had yet to save, or had deleted already."""
+        for name in os.listdir(os.path.join(self._engine.settings.data_root, "containers")):
+            if ids.is_full_id(name) and name not in self._engine.store.containers:
+                identifier = ids.ContainerId(name)
+                RootFs(self._engine.settings.data_root, identifier).remove()
+                await self._engine.in_thread(_discard_logs, self._directory(identifier))
+
     async def _remove_anonymous(self, container: Container) -> None:
         for point in container.mounts:
             if point.type == "volume" and (volume := self._engine.store.volumes.get(point.name)):
@@ -185,9 +193,10 @@ class Containers:
 
     async def prune(self, filters: Filters) -> Pruned:
         filters.check(("label", "label!", "until"))
+        until = min(map(self._engine.system.moment, filters.get("until")), default=None)
         names, space = [], 0
         for container in self._engine.store.containers:
-            if container.state.running or not listing.prunable(container, filters):
+            if container.state.running or not listing.prunable(container, filters, until):
                 continue
             space += await self._engine.in_thread(self.rootfs(container).size)
             await self.remove(container.id)

@@ -18,6 +18,7 @@ _FILTERS = (
     "publish", "since", "status", "volume",
 )  # fmt: skip
 _STATUSES = frozenset({"created", "restarting", "running", "removing", "paused", "exited", "dead"})
+_LAST_PORT = 65535
 _PORT = re.compile(r"(\d+)(?:-(\d+))?(?:/(tcp|udp|sctp))?\Z")
 
 
@@ -68,6 +69,11 @@ def _check_values(filters: Filters) -> None:
     for health in filters.get("health"):
         if health not in ("none", "starting", "healthy", "unhealthy"):
             raise InvalidArgument(f"unrecognised filter value for health: {health}")
+    for text in (*filters.get("publish"), *filters.get("expose")):
+        found = _PORT.match(text)
+        if found is None or int(found[2] or found[1]) > _LAST_PORT:
+            raise InvalidArgument(f"invalid port: {text}")
+    filters.flag("is-task", default=False)
 
 
 def _bounds(engine: Engine, filters: Filters) -> tuple[int, int]:
@@ -86,7 +92,7 @@ def _matches(engine: Engine, container: Container, filters: Filters) -> bool:
         and filters.exact("status", state.status)
         and filters.exact("exited", *([] if state.running or not state.finished else [str(state.exit_code)]))
         and filters.exact("health", health)
-        and filters.exact("is-task", "false", "0", "False")
+        and not filters.flag("is-task", default=False)
         and _on_network(engine, container, filters)
         and _uses_volume(container, filters)
         and _of_ancestor(engine, container, filters)
@@ -138,9 +144,8 @@ def _of_ancestor(engine: Engine, container: Container, filters: Filters) -> bool
 def _has_port(wanted: tuple[str, ...], ports: list[str]) -> bool:
     """``port``, ``first-last``, each with ``/protocol``."""
     for text in wanted:
-        found = _PORT.match(text)
-        if found is None:
-            raise InvalidArgument(f"invalid port: {text}")
+        if (found := _PORT.match(text)) is None:
+            continue
         low, high, protocol = int(found[1]), int(found[2] or found[1]), found[3] or "tcp"
         for port in ports:
             number, _, kind = port.partition("/")
@@ -149,7 +154,10 @@ def _has_port(wanted: tuple[str, ...], ports: list[str]) -> bool:
     return False
 
 
-def prunable(container: Container, filters: Filters) -> bool:
+def prunable(container: Container, filters: Filters, until: int | None) -> bool:
+    """What ``filters`` say of its labels, and whether it was made by ``until``."""
+    if until is not None and container.created > until:
+        return False
     labels = container.config.labels or {}
     if "label!" in filters and filters.labels("label!", labels):
         return False

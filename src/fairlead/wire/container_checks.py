@@ -81,6 +81,9 @@ def check_host(host: HostConfig) -> None:
         raise InvalidArgument(f"invalid value: {host.memory_swappiness}, valid memory swappiness range is 0-100")
     if host.isolation not in ("", "default"):
         raise InvalidArgument(f"invalid isolation '{host.isolation}': linux containers only support 'default'")
+    if host.storage_opt:
+        # dockerd's words where the file system has no project quotas; ours are never used.
+        raise InvalidArgument("--storage-opt is supported only for overlay over xfs with 'pquota' mount option")
     for entry in host.extra_hosts or ():
         _check_extra_host(entry)
     for server in host.dns or ():
