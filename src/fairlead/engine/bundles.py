@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from fairlead.engine import options
-from fairlead.engine.sandboxes import network_mode
+from fairlead.engine.modes import network_mode
 from fairlead.errors import Conflict, RuntimeFailure
 from fairlead.model.container import Container, HostConfig
 from fairlead.runtime import devices, security

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
@@ -180,7 +181,8 @@ class Containers:
             if ids.is_full_id(name) and name not in self._engine.store.containers:
                 identifier = ids.ContainerId(name)
                 RootFs(self._engine.settings.data_root, identifier).remove()
-                await self._engine.in_thread(_discard_logs, self._directory(identifier))
+                with contextlib.suppress(NotFound):  # something of a stranger's is in there
+                    await self._engine.in_thread(_discard_logs, self._directory(identifier))
 
     async def _remove_anonymous(self, container: Container) -> None:
         for point in container.mounts:

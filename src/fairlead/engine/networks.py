@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import time
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import replace
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 from fairlead import ids
 from fairlead.errors import Conflict, EngineError, Forbidden, InvalidArgument, NotFound, Unavailable
 from fairlead.ids import NetworkId
+from fairlead.kernel import sysctl
 from fairlead.model.container import Container
 from fairlead.model.endpoint import EndpointSpec
 from fairlead.model.host import HostFacts
@@ -23,12 +25,15 @@ from fairlead.net.drivers import DRIVERS
 from fairlead.net.drivers.bridge import choose_mtu
 from fairlead.net.drivers.options import BRIDGE_NAME, parse_options
 from fairlead.net.plan import plan
-from fairlead.net.state import Address, Link, Route, State, Step
+from fairlead.net.state import Address, Link, Route, State, Step, Sysctl
 from fairlead.net.world import World
 
 if TYPE_CHECKING:
     from fairlead.engine.core import Engine
 
+log = logging.getLogger(__name__)
+
+_FORWARDING = ("net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding")
 _FACTS_FRESH = 2.0  # seconds: routes of others change rarely, and only advise the choice of a subnet
 
 
@@ -252,6 +257,7 @@ class Networks:
         self._engine.store.networks.save(network)
         try:
             facts = self.bare_facts(network)
+            self._say_if_forwarding(facts)
             self._engine.reconciler.apply(plan(frozenset(), facts), facts)
         except BaseException:
             with contextlib.suppress(EngineError):
@@ -259,6 +265,12 @@ class Networks:
             self._drop_record(network)
             raise
         self._tell_resolver(network, known=True)
+
+    def _say_if_forwarding(self, facts: State) -> None:
+        """The host becomes a router by this: its administrator is told, once, since it stays one."""
+        for fact in facts:
+            if isinstance(fact, Sysctl) and fact.key in _FORWARDING and sysctl.read(fact.key) != fact.value:
+                log.info("switching %s on: containers reach other networks through this host", fact.key)
 
     def _drop_record(self, network: Network) -> None:
         self._engine.store.networks.delete(network.id)

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from fairlead import ids
-from fairlead.dns.view import Adopted, EndpointNames, View
-from fairlead.engine import files
+from fairlead.dns.view import Adopted, EndpointNames
 from fairlead.engine.endpoints import Decider
+from fairlead.engine.modes import has_own_sandbox, joined, network_mode
+from fairlead.engine.naming import Naming
 from fairlead.engine.ports import Claims
 from fairlead.errors import Conflict, EngineError, Forbidden, NotFound, Unavailable
 from fairlead.ids import ContainerId
@@ -40,22 +41,6 @@ log = logging.getLogger(__name__)
 NETNS_DIRECTORY = "/run/netns"
 
 
-def network_mode(container: Container) -> str:
-    """The word bridge for Docker's "default" and "", else as asked."""
-    mode = container.host.network_mode
-    return "bridge" if mode in ("", "default") else mode
-
-
-def joined(container: Container) -> str | None:
-    """For ``container:X`` the X."""
-    kind, _, other = network_mode(container).partition(":")
-    return other if kind == "container" else None
-
-
-def has_own_sandbox(container: Container) -> bool:
-    return network_mode(container) != "host" and joined(container) is None
-
-
 class Sandboxes:
     """Opens, joins, changes and closes the sandboxes of this engine's containers."""
 
@@ -63,6 +48,7 @@ class Sandboxes:
         self._engine = engine
         self._open: dict[ContainerId, Sandbox] = {}
         self._decider = Decider(engine)
+        self._naming = Naming(engine)
         self.claims = Claims(engine)
 
     # -- what the kernel should hold --------------------------------------------------------------------------------
@@ -113,7 +99,7 @@ class Sandboxes:
         """Endpoints decided, host ports claimed, the record saved: the intention."""
         if not has_own_sandbox(container):
             container = self._engine.index.save(self._sharing(container))
-            self.write_files(container)
+            self._naming.write_files(container)
             return container
         try:
             endpoints = self._decider.endpoints(container)
@@ -130,7 +116,7 @@ class Sandboxes:
             # The name may have become somebody else's in between: what is pinned there is not ours.
             self._engine.index.save(replace(container, sandbox_key=""))
             raise
-        self.write_files(container)
+        self._naming.write_files(container)
         return container
 
     def _sharing(self, container: Container) -> Container:
@@ -187,7 +173,7 @@ class Sandboxes:
         await self.claims.hand_over(container)
         for endpoint in container.endpoints:
             self._tell("connect", endpoint, container)
-        await self._refresh_links(container)
+        await self._naming.refresh_links(container)
 
     async def _announce(self, endpoint: Endpoint) -> None:
         if endpoint.names:
@@ -197,121 +183,6 @@ class Sandboxes:
         network = self._engine.networks.get(endpoint.network)
         if network is not None:
             self._engine.networks.tell(network, action, container=container.id)
-
-    # -- names ------------------------------------------------------------------------------------------------------
-
-    def view(self, container: Container) -> View:
-        """Which networks' names this sandbox sees, in gateway order, and whom it asks about the rest."""
-        settings, host = self._engine.settings, container.host
-        named = [
-            endpoint.network
-            for endpoint in sorted(container.endpoints, key=lambda e: not (e.gateway4 or e.gateway6))
-            if (network := self._engine.networks.get(endpoint.network)) is not None and network.name != "bridge"
-        ]
-        internal = all(
-            network.spec.internal
-            for endpoint in container.endpoints
-            if (network := self._engine.networks.get(endpoint.network)) is not None
-        )
-        asked = host.dns or settings.dns
-        options = host.dns_options or settings.dns_options
-        return View(
-            networks=tuple(named),
-            aliases=self._link_aliases(container),
-            upstreams=tuple(asked),
-            from_sandbox=bool(asked),
-            forward=not internal or bool(asked),
-            ndots_set=any(option.startswith("ndots:") for option in options),
-        )
-
-    def _link_aliases(self, container: Container) -> dict[str, tuple[str, ...]]:
-        """``--link other:alias`` on user networks: the alias stands for the other's addresses there."""
-        aliases: dict[str, tuple[str, ...]] = {}
-        for link in self.links(container):
-            other, alias = link
-            shared = {endpoint.network for endpoint in container.endpoints}
-            addresses = tuple(
-                str(interface.ip)
-                for endpoint in other.endpoints
-                if endpoint.network in shared
-                for interface in endpoint.addresses
-            )
-            if addresses:
-                aliases[alias] = addresses
-        return aliases
-
-    def links(self, container: Container) -> list[tuple[Container, str]]:
-        """(other container, alias) for every --link, network-scoped ones included."""
-        asked = [*(container.host.links or ())]
-        for spec in container.spec.networks.values():
-            asked += spec.links
-        found = []
-        for link in dict.fromkeys(asked):
-            name, _, alias = link.partition(":")
-            if (other := self._engine.index.get(name)) is not None:
-                found.append((other, (alias or other.name).rsplit("/", 1)[-1]))
-        return found
-
-    async def _refresh_links(self, started: Container) -> None:
-        """Containers that link to this one learn its new addresses."""
-        for other in self._engine.store.containers:
-            linked = (
-                *(other.host.links or ()),
-                *(link for spec in other.spec.networks.values() for link in spec.links),
-            )
-            if not linked or other.id == started.id or not self.is_open(other.id):
-                continue
-            if any(target.id == started.id for target, _ in self.links(other)):
-                await self._engine.resolver.set_view(other.id, self.view(other))
-                self.write_files(other)
-
-    # -- files ------------------------------------------------------------------------------------------------------
-
-    def write_files(self, container: Container) -> None:
-        """hostname, hosts, resolv.conf, in place. A container that joins another's sandbox uses the other's."""
-        if joined(container) is not None:
-            return
-        files.write_in_place(container.hostname_path, f"{container.config.hostname or os.uname().nodename}\n")
-        files.write_in_place(container.hosts_path, self._hosts(container))
-        files.write_in_place(container.resolv_conf_path, files.render_resolv_conf(self._resolv_conf(container)))
-
-    def _hosts(self, container: Container) -> str:
-        extra = [self._extra_host(entry) for entry in container.host.extra_hosts or ()]
-        if network_mode(container) == "host":
-            with contextlib.suppress(OSError), open("/etc/hosts", encoding="utf-8", errors="replace") as file:
-                return file.read() + "".join(f"{address}\t{name}\n" for address, name in extra)
-        names = files.host_names(container.config.hostname, container.config.domainname)
-        entries = list(extra)
-        for other, alias in self.links(container):
-            for endpoint in other.endpoints:
-                network = self._engine.networks.get(endpoint.network)
-                if network is not None and network.name == "bridge":
-                    linked = " ".join(dict.fromkeys((alias, other.config.hostname, other.name)))
-                    entries += [(str(interface.ip), linked) for interface in endpoint.addresses]
-        entries += [(str(interface.ip), names) for endpoint in container.endpoints for interface in endpoint.addresses]
-        ipv6 = any(interface.version == 6 for endpoint in container.endpoints for interface in endpoint.addresses)
-        return files.render_hosts(entries, ipv6=ipv6)
-
-    def _extra_host(self, entry: str) -> tuple[str, str]:
-        name, _, address = entry.partition("=") if "=" in entry else entry.partition(":")
-        if address == "host-gateway":
-            bridge = self._engine.networks.find("bridge")
-            address = next((str(subnet.gateway) for subnet in bridge.subnets if subnet.gateway), "127.0.0.1")
-        return address.strip("[]"), name
-
-    def _resolv_conf(self, container: Container) -> files.ResolvConf:
-        settings, host = self._engine.settings, container.host
-        base = files.host_resolv_conf()
-        conf = files.ResolvConf(
-            servers=tuple(host.dns or settings.dns or base.servers),
-            search=tuple(host.dns_search or settings.dns_search or base.search),
-            options=tuple(host.dns_options or settings.dns_options or base.options),
-        )
-        if network_mode(container) == "host":
-            return conf
-        if self.view(container).networks:
-            return files.with_embedded_dns(conf)
-        return replace(conf, servers=files.reachable(conf.servers))
 
     # -- end --------------------------------------------------------------------------------------------------------
 
@@ -376,7 +247,7 @@ class Sandboxes:
         for identifier in known & self._open.keys():
             container = self._engine.index.find(identifier)
             if identifier in held.sandboxes:
-                await resolver.set_view(identifier, self.view(container))
+                await resolver.set_view(identifier, self._naming.view(container))
             else:
                 await self._hand_sandbox_over(container)
             if identifier not in held.ports and any(e.published for e in container.endpoints):
@@ -385,7 +256,7 @@ class Sandboxes:
     async def _hand_sandbox_over(self, container: Container) -> None:
         sandbox = self._open[container.id]
         await self._engine.resolver.add_sandbox(
-            container.id, sandbox.udp, sandbox.tcp, sandbox.ns.fd, self.view(container)
+            container.id, sandbox.udp, sandbox.tcp, sandbox.ns.fd, self._naming.view(container)
         )
 
     def _find_namespace(self, container: Container) -> netns.Namespace:
@@ -497,7 +368,7 @@ class Sandboxes:
                 raise
             await self._rename_in_dns(before, after)
             await self.claims.settle(after)
-        self.write_files(after)
+        self._naming.write_files(after)
 
     def _change_back(self, before: Container, after: Container) -> None:
         self.claims.abandon(after)
@@ -516,8 +387,8 @@ class Sandboxes:
         for endpoint in after.endpoints:
             if endpoint.id not in known or known[endpoint.id].names != endpoint.names:
                 await self._announce(endpoint)
-        await self._engine.resolver.set_view(after.id, self.view(after))
-        await self._refresh_links(after)
+        await self._engine.resolver.set_view(after.id, self._naming.view(after))
+        await self._naming.refresh_links(after)
 
     async def rename(self, container: Container, name: str) -> None:
         """A new name: in the record, for the pinned namespace, and in DNS by the next query. The lock is held."""

@@ -38,6 +38,7 @@ async def start(engine: Engine) -> None:
     await _predefined(engine)
     await engine.sandboxes.reconcile_resolver(held, known)
     engine.sandboxes.sweep_pins(known)
+    await engine.containers.sweep()
     await engine.reconciler.take_over()
     await _restart(engine)
 

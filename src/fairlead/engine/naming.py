@@ -1,0 +1,138 @@
+"""What a sandbox is told of names: its view of the embedded DNS, --link; the files hostname, hosts, resolv.conf."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from fairlead.dns.view import View
+from fairlead.engine import files
+from fairlead.engine.modes import joined, network_mode
+from fairlead.model.container import Container
+
+if TYPE_CHECKING:
+    from fairlead.engine.core import Engine
+
+
+class Naming:
+    """Follows from records alone; told to the resolver process and written where the container reads it."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    # -- names ------------------------------------------------------------------------------------------------------
+
+    def view(self, container: Container) -> View:
+        """Which networks' names this sandbox sees, in gateway order, and whom it asks about the rest."""
+        settings, host = self._engine.settings, container.host
+        named = [
+            endpoint.network
+            for endpoint in sorted(container.endpoints, key=lambda e: not (e.gateway4 or e.gateway6))
+            if (network := self._engine.networks.get(endpoint.network)) is not None and network.name != "bridge"
+        ]
+        internal = all(
+            network.spec.internal
+            for endpoint in container.endpoints
+            if (network := self._engine.networks.get(endpoint.network)) is not None
+        )
+        asked = host.dns or settings.dns
+        options = host.dns_options or settings.dns_options
+        return View(
+            networks=tuple(named),
+            aliases=self._link_aliases(container),
+            upstreams=tuple(asked),
+            from_sandbox=bool(asked),
+            forward=not internal or bool(asked),
+            ndots_set=any(option.startswith("ndots:") for option in options),
+        )
+
+    def _link_aliases(self, container: Container) -> dict[str, tuple[str, ...]]:
+        """``--link other:alias`` on user networks: the alias stands for the other's addresses there."""
+        aliases: dict[str, tuple[str, ...]] = {}
+        for link in self.links(container):
+            other, alias = link
+            shared = {endpoint.network for endpoint in container.endpoints}
+            addresses = tuple(
+                str(interface.ip)
+                for endpoint in other.endpoints
+                if endpoint.network in shared
+                for interface in endpoint.addresses
+            )
+            if addresses:
+                aliases[alias] = addresses
+        return aliases
+
+    def links(self, container: Container) -> list[tuple[Container, str]]:
+        """(other container, alias) for every --link, network-scoped ones included."""
+        asked = [*(container.host.links or ())]
+        for spec in container.spec.networks.values():
+            asked += spec.links
+        found = []
+        for link in dict.fromkeys(asked):
+            name, _, alias = link.partition(":")
+            if (other := self._engine.index.get(name)) is not None:
+                found.append((other, (alias or other.name).rsplit("/", 1)[-1]))
+        return found
+
+    async def refresh_links(self, started: Container) -> None:
+        """Containers that link to this one learn its new addresses."""
+        for other in self._engine.store.containers:
+            linked = (
+                *(other.host.links or ()),
+                *(link for spec in other.spec.networks.values() for link in spec.links),
+            )
+            if not linked or other.id == started.id or not self._engine.sandboxes.is_open(other.id):
+                continue
+            if any(target.id == started.id for target, _ in self.links(other)):
+                await self._engine.resolver.set_view(other.id, self.view(other))
+                self.write_files(other)
+
+    # -- files ------------------------------------------------------------------------------------------------------
+
+    def write_files(self, container: Container) -> None:
+        """hostname, hosts, resolv.conf, in place. A container that joins another's sandbox uses the other's."""
+        if joined(container) is not None:
+            return
+        files.write_in_place(container.hostname_path, f"{container.config.hostname or os.uname().nodename}\n")
+        files.write_in_place(container.hosts_path, self._hosts(container))
+        files.write_in_place(container.resolv_conf_path, files.render_resolv_conf(self._resolv_conf(container)))
+
+    def _hosts(self, container: Container) -> str:
+        extra = [self._extra_host(entry) for entry in container.host.extra_hosts or ()]
+        if network_mode(container) == "host":
+            with contextlib.suppress(OSError), open("/etc/hosts", encoding="utf-8", errors="replace") as file:
+                return file.read() + "".join(f"{address}\t{name}\n" for address, name in extra)
+        names = files.host_names(container.config.hostname, container.config.domainname)
+        entries = list(extra)
+        for other, alias in self.links(container):
+            for endpoint in other.endpoints:
+                network = self._engine.networks.get(endpoint.network)
+                if network is not None and network.name == "bridge":
+                    linked = " ".join(dict.fromkeys((alias, other.config.hostname, other.name)))
+                    entries += [(str(interface.ip), linked) for interface in endpoint.addresses]
+        entries += [(str(interface.ip), names) for endpoint in container.endpoints for interface in endpoint.addresses]
+        ipv6 = any(interface.version == 6 for endpoint in container.endpoints for interface in endpoint.addresses)
+        return files.render_hosts(entries, ipv6=ipv6)
+
+    def _extra_host(self, entry: str) -> tuple[str, str]:
+        name, _, address = entry.partition("=") if "=" in entry else entry.partition(":")
+        if address == "host-gateway":
+            bridge = self._engine.networks.find("bridge")
+            address = next((str(subnet.gateway) for subnet in bridge.subnets if subnet.gateway), "127.0.0.1")
+        return address.strip("[]"), name
+
+    def _resolv_conf(self, container: Container) -> files.ResolvConf:
+        settings, host = self._engine.settings, container.host
+        base = files.host_resolv_conf()
+        conf = files.ResolvConf(
+            servers=tuple(host.dns or settings.dns or base.servers),
+            search=tuple(host.dns_search or settings.dns_search or base.search),
+            options=tuple(host.dns_options or settings.dns_options or base.options),
+        )
+        if network_mode(container) == "host":
+            return conf
+        if self.view(container).networks:
+            return files.with_embedded_dns(conf)
+        return replace(conf, servers=files.reachable(conf.servers))
