@@ -61,7 +61,6 @@ CALLS = [
     # -- containers
     ("POST", "/containers/box/start", {304}, ""),
     ("POST", "/containers/still/start", {304, 409}, ""),
-    ("POST", "/containers/box/attach?stream=1&detachKeys=nonsense-key", {400}, ""),
     ("POST", "/containers/idle/stop", {304}, ""),
     ("POST", "/containers/done/stop", {304}, ""),
     ("POST", "/containers/box/stop?t=1.5", {400}, "1.5"),
@@ -181,6 +180,21 @@ def test_calls(boxes: Engine, method: str, path: str, statuses: set[int], words:
         else:
             assert words in sentence(reply, *statuses)
             assert states(boxes) == before
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "words"),
+    [
+        ("/containers/box/attach?stream=1&detachKeys=nonsense-key", 400, "nonsense-key"),
+        ("/containers/still/attach?stream=1", 409, "is paused"),
+        (f"/containers/{NOBODY}/attach?stream=1", 404, "No such container"),
+    ],
+)
+def test_attach_is_refused_in_plain_text(boxes: Engine, path: str, status: int, words: str) -> None:
+    """As on the stream that it would have become."""
+    given, headers, body = boxes.request("POST", path)
+    assert (given, headers["content-type"]) == (status, "application/vnd.docker.raw-stream")
+    assert words in body.decode()
 
 
 def states(engine: Engine) -> list[str]:
