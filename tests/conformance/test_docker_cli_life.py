@@ -246,7 +246,7 @@ def test_refusals(engine: Engine, argv: tuple[str, ...], message: str) -> None:
 
 def test_failures_in_the_start_period_do_not_count(engine: Engine) -> None:
     argv = ["--health-cmd", "test -e /well", "--health-interval", "30s", "--health-start-period", "20s"]
-    script = "sleep 1; touch /well; sleep 100"
+    script = "sleep 3; touch /well; sleep 100"
     engine.docker(
         "run", "-d", "--name", "box", *argv, "--health-start-interval", "100ms", "busybox", "sh", "-c", script
     )

@@ -101,14 +101,14 @@ def test_limits_hold_for_execs(engine: Engine) -> None:
 
 
 def test_a_device_rule_lets_what_is_made_there_be_used(engine: Engine) -> None:
-    # The numbers of /dev/net/tun: who may make a device may not use it, without a rule.
-    script = "mknod /f c 10 200 && (true < /f)"
+    # The numbers of /dev/loop-control: who may make a device may not use it, without a rule.
+    script = "mknod /f c 10 237 && (true < /f)"
     flags = ["--cap-add", "MKNOD"]
     done = engine.docker("run", "--rm", *flags, "busybox", "sh", "-c", script, check=False)
     assert done.returncode
     assert "Operation not permitted" in done.stderr
     allowed = engine.docker(
-        "run", "--rm", *flags, "--device-cgroup-rule", "c 10:200 rwm", "busybox", "sh", "-c", script, check=False
+        "run", "--rm", *flags, "--device-cgroup-rule", "c 10:237 rwm", "busybox", "sh", "-c", script, check=False
     )
     assert "Operation not permitted" not in allowed.stderr
 
