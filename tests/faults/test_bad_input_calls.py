@@ -37,11 +37,16 @@ def no_traceback(running: Engine) -> Iterator[None]:
 @pytest.fixture
 def boxes(engine: Engine) -> Engine:
     """``box`` runs, ``idle`` was created, ``done`` has ended, ``still`` is paused; ``vol`` is a volume."""
-    engine.docker("run", "-d", "--name", "box", "-v", "vol:/v", "busybox", "sleep", "1000")
-    engine.docker("create", "--name", "idle", "busybox", "true")
-    engine.docker("run", "--name", "done", "busybox", "true")
-    engine.docker("run", "-d", "--name", "still", "busybox", "sleep", "1000")
-    engine.docker("pause", "still")
+    made = {
+        "box": {"Cmd": ["sleep", "1000"], "HostConfig": {"Binds": ["vol:/v"]}},
+        "idle": {"Cmd": ["true"]},
+        "done": {"Cmd": ["true"]},
+        "still": {"Cmd": ["sleep", "1000"]},
+    }
+    for name, body in made.items():
+        assert engine.call("POST", f"/containers/create?name={name}", {"Image": "busybox", **body})[0] == 201
+    for path in ("box/start", "done/start", "done/wait", "still/start", "still/pause"):
+        assert engine.call("POST", f"/containers/{path}")[0] in (200, 204)
     return engine
 
 
