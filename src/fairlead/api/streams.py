@@ -58,12 +58,11 @@ def _refused(error: EngineError) -> web.Response:
 
 
 async def attach_websocket(call: Call) -> web.StreamResponse:
-    spec = _attach_spec(call)
+    spec, config = _attach_spec(call), call.engine.containers.find(call.args["id"]).config
     socket = web.WebSocketResponse(autoping=True, heartbeat=30.0)
     if not _asks_for_websocket(call.request, socket):
         raise InvalidArgument("not a websocket handshake: send Upgrade: websocket with its key and version 13")
     session = await call.engine.containers.attach(call.args["id"], spec)
-    config = call.engine.containers.find(call.args["id"]).config
     try:
         await socket.prepare(call.request)
     except BaseException:
