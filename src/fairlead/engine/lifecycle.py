@@ -11,8 +11,9 @@ import contextlib
 import logging
 import signal
 import time
+from collections.abc import Awaitable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from fairlead.engine.health import HealthChecks, without_probes
 from fairlead.engine.restarts import Backoff, wants_restart
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from fairlead.engine.core import Engine
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 _STOP_TIMEOUT = 10  # seconds; dockerd's default
 _EXIT_FILE_PATIENCE = 1.0  # seconds; conmon writes the exit file before it ends
@@ -98,10 +100,16 @@ class Lifecycle:
         self._exit_codes[container.id] = asyncio.get_running_loop().create_future()
         async with asyncio.TaskGroup() as side_by_side:
             # The runtime takes 20 ms, the plumbing 2: neither waits for the other.
-            joining = side_by_side.create_task(engine.sandboxes.join(container), name=f"join {container.name}")
-            launching = side_by_side.create_task(engine.launching.create(container), name=f"launch {container.name}")
-        joining.result()
-        launched = launching.result()
+            joining = side_by_side.create_task(
+                _outcome(engine.sandboxes.join(container)), name=f"join {container.name}"
+            )
+            launching = side_by_side.create_task(
+                _outcome(engine.launching.create(container)), name=f"launch {container.name}"
+            )
+        if isinstance(failure := joining.result(), Exception):
+            raise failure
+        if isinstance(launched := launching.result(), Exception):
+            raise launched
         state = State(status="running", pid=launched.pid, conmon=launched.monitor, started=time.time_ns())
         container = engine.index.save(replace(container, state=state))
         await engine.containers.attach_waiting(container)
@@ -339,6 +347,14 @@ class Lifecycle:
         """It ended while no daemon was there."""
         async with self._engine.locks[container.id]:
             await self._finish(container, code)
+
+
+async def _outcome(step: Awaitable[T]) -> T | EngineError | OSError:
+    """Its failure as a value: the other step is waited for, since a monitor half started cannot be taken back."""
+    try:
+        return await step
+    except (EngineError, OSError) as error:
+        return error
 
 
 def _innermost(error: BaseException) -> BaseException:
