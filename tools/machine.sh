@@ -45,7 +45,7 @@ find_python() {
 }
 
 ENGINE_PACKAGES=(
-  crun:crun conmon:conmon skopeo:skopeo ip:iproute2 nsenter:util-linux mount:mount
+  crun:crun conmon:conmon skopeo:skopeo zstd:zstd ps:procps ip:iproute2 nsenter:util-linux mount:mount
   '/usr/lib/*/libnftables.so.1:libnftables1' busybox:busybox-static tini-static:tini
   /etc/ssl/certs/ca-certificates.crt:ca-certificates
 )
