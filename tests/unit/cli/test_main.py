@@ -98,6 +98,8 @@ def test_an_interrupt_ends_quietly(engine: FakeEngine) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # A shell's background job, as these tests may be, ignores interrupts, and so would its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
     assert watching.stdout is not None
     watching.stdout.readline()
