@@ -60,7 +60,7 @@ def test_seccomp_holds_what_docker_forbids(place: Place) -> None:
 
 def test_a_profile_of_one_s_own_is_obeyed(place: Place) -> None:
     profile = '{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["mkdir","mkdirat"],"action":"SCMP_ACT_ERRNO"}]}'
-    code, _, err = run_box(place, "mkdir", "/work/new", host={"security_opt": (f"seccomp={profile}",)})
+    code, _, err = run_box(place, "mkdir", "/srv/new", host={"security_opt": (f"seccomp={profile}",)})
     assert code == 1
     assert "Operation not permitted" in err
 
@@ -209,9 +209,9 @@ def test_ipc_none_has_no_shared_memory(place: Place) -> None:
 
 
 def test_working_directory_and_environment(place: Place) -> None:
-    config = {"working_dir": "/work/deep/er", "env": ("A=1", "PATH=/bin", "HOSTNAME")}
+    config = {"working_dir": "/srv/deep/er", "env": ("A=1", "PATH=/bin", "HOSTNAME")}
     out = said(place, "sh", "-c", "pwd; echo $A; echo $PATH; env | grep -c HOSTNAME; true", config=config)
-    assert out.split() == ["/work/deep/er", "1", "/bin", "0"]
+    assert out.split() == ["/srv/deep/er", "1", "/bin", "0"]
 
 
 def test_oom_score(place: Place) -> None:
