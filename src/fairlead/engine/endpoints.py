@@ -16,7 +16,6 @@ from fairlead.model.endpoint import Endpoint, EndpointSpec
 from fairlead.model.network import Network
 from fairlead.model.port import PortBinding
 from fairlead.net import gateway, ipam
-from fairlead.net.drivers import DRIVERS
 
 if TYPE_CHECKING:
     from fairlead.engine.core import Engine
@@ -126,6 +125,3 @@ class Decider:
         if network is None:
             raise EngineError(f"network {endpoint.network} is gone")
         return network
-
-
-__all__ = ["DRIVERS", "Decider", "random_mac"]

@@ -1,4 +1,4 @@
-"""Network drivers: each a module with a check and what the kernel should hold for its networks."""
+"""Network drivers: each with a check and what the kernel should hold for its networks."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import Protocol
 from fairlead.model.endpoint import Endpoint
 from fairlead.model.host import HostFacts
 from fairlead.model.network import Network, NetworkSpec
-from fairlead.net.drivers import bridge, host, none
+from fairlead.net.drivers import bridge
+from fairlead.net.drivers.linkless import Linkless
 from fairlead.net.state import State
 from fairlead.net.world import World
 
 
 class Driver(Protocol):
-    """What a driver module offers, all of it pure."""
+    """What a driver offers, all of it pure."""
 
     def check(self, spec: NetworkSpec, host: HostFacts) -> None:
         """Raise InvalidArgument (or Docker's class for the case) for what this driver cannot do."""
@@ -36,6 +37,10 @@ class Driver(Protocol):
 
 
 # Keyed by the driver's name in the API: Docker's "none" network has the driver "null".
-DRIVERS: Mapping[str, Driver] = {"bridge": bridge, "host": host, "null": none}
+DRIVERS: Mapping[str, Driver] = {
+    "bridge": bridge,
+    "host": Linkless(driver="host", only="host"),
+    "null": Linkless(driver="null", only="none"),
+}
 
 __all__ = ["DRIVERS", "Driver"]
