@@ -20,6 +20,9 @@ def sleeper(engine: Engine, name: str, *flags: str) -> None:
     engine.docker("run", "-d", "--name", name, *flags, "busybox", "sleep", "1000")
 
 
+@pytest.mark.docker_option(
+    "automatic subnets", section="addresses", note="/24s out of 172.16.0.0/12 instead of /16s and /20s"
+)
 def test_default_pools_give_small_subnets_out_of_172(engine: Engine) -> None:
     subnets = []
     for n in range(5):
@@ -30,12 +33,15 @@ def test_default_pools_give_small_subnets_out_of_172(engine: Engine) -> None:
     assert len(set(subnets)) == 5
 
 
+@pytest.mark.docker_option("--gateway", section="addresses")
 def test_the_bridge_has_the_gateway_address(engine: Engine) -> None:
     network = engine.out("network", "create", "--subnet", "10.9.8.0/24", "--gateway", "10.9.8.77", "n")
     shown = engine.host.run("ip", "-o", "-4", "address", "show", f"br-{network[:12]}")
     assert "inet 10.9.8.77/24" in shown
 
 
+@pytest.mark.docker_option("--ip-range", section="addresses")
+@pytest.mark.docker_option("--aux-address", section="addresses", shows="the address is not given out")
 def test_addresses_come_from_the_range(engine: Engine) -> None:
     argv = ["--subnet", "10.9.8.0/24", "--ip-range", "10.9.8.64/30", "--aux-address", "printer=10.9.8.65"]
     engine.docker("network", "create", *argv, "n")
@@ -56,6 +62,8 @@ def test_a_freed_address_rests(engine: Engine) -> None:
     assert engine.address("two", "n") != first
 
 
+@pytest.mark.docker_option("--ip", section="endpoint")
+@pytest.mark.docker_option("--ip6", section="endpoint")
 def test_static_addresses(engine: Engine) -> None:
     engine.docker("network", "create", "--ipv6", "--subnet", "10.9.8.0/24", "--subnet", "fd00:9::/64", "n")
     sleeper(engine, "box", "--network", "n", "--ip", "10.9.8.99", "--ip6", "fd00:9::99")
@@ -67,12 +75,14 @@ def test_static_addresses(engine: Engine) -> None:
     assert "Address already in use" in done.stderr
 
 
+@pytest.mark.docker_option("--mac-address", section="endpoint")
 def test_a_mac_address_of_ones_choice(engine: Engine) -> None:
     sleeper(engine, "box", "--mac-address", "02:00:00:00:be:ef")
     assert engine.execute("box", "cat", "/sys/class/net/eth0/address").strip() == "02:00:00:00:be:ef"
     assert engine.inspect("box")["NetworkSettings"]["Networks"]["bridge"]["MacAddress"] == "02:00:00:00:be:ef"
 
 
+@pytest.mark.docker_option("--ipv6", section="network")
 def test_dual_stack_by_ula(engine: Engine) -> None:
     engine.docker("network", "create", "--ipv6", "n")
     sleeper(engine, "one", "--network", "n")
@@ -83,6 +93,7 @@ def test_dual_stack_by_ula(engine: Engine) -> None:
     assert engine.docker("exec", "two", "ping6", "-c", "1", "-W", "2", "2001:db8:51::2").returncode == 0
 
 
+@pytest.mark.docker_option("--ipv4=false", section="network")
 def test_ipv6_only(engine: Engine) -> None:
     engine.docker("network", "create", "--ipv4=false", "--ipv6", "n")
     sleeper(engine, "box", "--network", "n")
@@ -96,6 +107,7 @@ def test_the_outside_is_reached_with_the_hosts_address(engine: Engine) -> None:
     assert ", 0% packet loss" in shown
 
 
+@pytest.mark.docker_option("--internal", section="network")
 def test_internal_has_no_way_out(engine: Engine) -> None:
     engine.docker("network", "create", "--internal", "n")
     sleeper(engine, "one", "--network", "n")
@@ -107,6 +119,7 @@ def test_internal_has_no_way_out(engine: Engine) -> None:
     assert engine.docker("exec", "one", "nslookup", "google.com", check=False).returncode == 1
 
 
+@pytest.mark.docker_option("com.docker.network.bridge.enable_icc", section="bridge")
 def test_icc_off_separates_neighbours(engine: Engine) -> None:
     engine.docker("network", "create", "-o", "com.docker.network.bridge.enable_icc=false", "n")
     sleeper(engine, "one", "--network", "n")
@@ -115,6 +128,7 @@ def test_icc_off_separates_neighbours(engine: Engine) -> None:
     assert reaches(engine, "one", PEER4)
 
 
+@pytest.mark.docker_option("com.docker.network.bridge.enable_ip_masquerade", section="bridge")
 def test_masquerade_off_keeps_the_source(engine: Engine) -> None:
     argv = ["-o", "com.docker.network.bridge.enable_ip_masquerade=false", "--subnet", "10.9.8.0/24"]
     engine.docker("network", "create", *argv, "n")
@@ -123,6 +137,12 @@ def test_masquerade_off_keeps_the_source(engine: Engine) -> None:
     assert f"{engine.address('box', 'n')} four.test" in engine.machine.queries.read_text()
 
 
+@pytest.mark.docker_option(
+    "com.docker.network.driver.mtu",
+    section="bridge",
+    shows="the MTU of the bridge and of the container's link",
+    note="unset: that of the host's default route",
+)
 def test_mtu(engine: Engine) -> None:
     network = engine.out("network", "create", "-o", "com.docker.network.driver.mtu=1400", "n")
     sleeper(engine, "box", "--network", "n")
@@ -130,6 +150,8 @@ def test_mtu(engine: Engine) -> None:
     assert "mtu 1400" in engine.host.run("ip", "link", "show", f"br-{network[:12]}")
 
 
+@pytest.mark.docker_option("com.docker.network.bridge.name", section="bridge")
+@pytest.mark.docker_option("com.docker.network.container_iface_prefix", section="bridge")
 def test_bridge_and_interface_names(engine: Engine) -> None:
     options = ["-o", "com.docker.network.bridge.name=mybr", "-o", "com.docker.network.container_iface_prefix=net"]
     engine.docker("network", "create", *options, "n")
@@ -138,6 +160,7 @@ def test_bridge_and_interface_names(engine: Engine) -> None:
     assert "net0" in engine.execute("box", "ip", "link")
 
 
+@pytest.mark.docker_option("--network, repeated", section="endpoint", note="eth0 is the first asked for")
 def test_several_networks_from_the_start(engine: Engine) -> None:
     for name in ("a", "b"):
         engine.docker("network", "create", name)
@@ -147,6 +170,7 @@ def test_several_networks_from_the_start(engine: Engine) -> None:
     assert re.search(rf"eth1\s+inet {re.escape(engine.address('box', 'a'))}/", shown)
 
 
+@pytest.mark.docker_option("gw-priority", section="endpoint")
 def test_gateway_priority(engine: Engine) -> None:
     for name in ("a", "b"):
         engine.docker("network", "create", name)
@@ -170,6 +194,7 @@ def test_the_default_route_moves_with_connect_and_disconnect(engine: Engine) -> 
     assert engine.execute("box", "ip", "route") == ""
 
 
+@pytest.mark.docker_option("--alias", section="endpoint")
 def test_connect_with_address_and_alias(engine: Engine) -> None:
     engine.docker("network", "create", "--subnet", "10.9.8.0/24", "n")
     sleeper(engine, "box")
@@ -203,6 +228,7 @@ def test_networks_survive_stop_and_start(engine: Engine) -> None:
     assert "kept" in engine.inspect("box")["NetworkSettings"]["Networks"]["n"]["Aliases"]
 
 
+@pytest.mark.docker_option("--network container:NAME", section="modes")
 def test_container_mode_shares_the_stack(engine: Engine) -> None:
     engine.docker("run", "-d", "--name", "web", "nginx")
     page = engine.out("run", "--rm", "--network", "container:web", "busybox", "wget", "-q", "-O-", "http://127.0.0.1/")
@@ -233,6 +259,9 @@ def test_what_container_mode_forbids(engine: Engine, flags: list[str], message: 
     assert message in done.stderr
 
 
+@pytest.mark.docker_option(
+    "automatic subnets", section="addresses", note="all routes of the host are avoided, not only on-link ones"
+)
 def test_an_existing_route_is_avoided(engine: Engine) -> None:
     engine.docker("network", "create", "probe")
     subnet = engine.network("probe")["IPAM"]["Config"][0]["Subnet"]
@@ -288,6 +317,9 @@ def test_a_network_in_use_stays(engine: Engine) -> None:
     assert re.search(r'network n has active endpoints \(name:"box" id:"[0-9a-f]{12}"\)', done.stderr)
 
 
+@pytest.mark.docker_option(
+    "docker network ls --filter", section="network", shows="dangling, driver, id, label, name, type"
+)
 def test_ls_filters_and_format(engine: Engine) -> None:
     engine.docker("network", "create", "--label", "team=red", "n")
 
@@ -328,6 +360,7 @@ def test_inspect_shows_what_was_decided(engine: Engine) -> None:
     assert found["Containers"] == {}
 
 
+@pytest.mark.docker_option("--link", section="modes")
 def test_links_on_the_default_bridge(engine: Engine) -> None:
     engine.docker("run", "-d", "--name", "db", "nginx")
     hosts = engine.out("run", "--rm", "--link", "db:database", "busybox", "cat", "/etc/hosts")
@@ -345,6 +378,7 @@ def test_hosts_file(engine: Engine) -> None:
     assert f"{engine.address('box', 'n')}\tme.example.org me" in hosts
 
 
+@pytest.mark.docker_option("--ip-forward", section="daemon")
 def test_ip_forwarding_is_on(engine: Engine) -> None:
     assert engine.host.run("cat", "/proc/sys/net/ipv4/ip_forward").strip() == "1"
 

@@ -139,6 +139,7 @@ def test_ports_follow_over_a_restart_of_the_daemon(engine: Engine) -> None:
     assert "repair" not in repairs(engine)
 
 
+@pytest.mark.docker_option("com.docker.network.bridge.host_binding_ipv4", section="bridge")
 def test_the_network_says_where_to_publish(engine: Engine) -> None:
     engine.docker("network", "create", "-o", "com.docker.network.bridge.host_binding_ipv4=127.0.0.1", "n")
     web(engine, "--network", "n", "-p", "8080:80", "-p", f"{HOST4}:8081:80")
@@ -148,6 +149,7 @@ def test_the_network_says_where_to_publish(engine: Engine) -> None:
     assert engine.machine.peer.reaches(HOST4, 8081)
 
 
+@pytest.mark.docker_option("com.docker.network.bridge.gateway_mode_ipv4=routed", section="bridge")
 def test_routed_networks_claim_no_host_port(engine: Engine) -> None:
     argv = ["-o", "com.docker.network.bridge.gateway_mode_ipv4=routed", "--subnet", "172.30.7.0/24", "n"]
     engine.docker("network", "create", *argv)
@@ -317,6 +319,7 @@ def test_a_start_on_a_network_that_went(engine: Engine) -> None:
     engine.docker("start", "box")
 
 
+@pytest.mark.docker_option("docker network prune", section="network")
 def test_prune_takes_what_nobody_uses(engine: Engine) -> None:
     for name in ("used", "idle", "asked"):
         engine.docker("network", "create", "--label", f"kind={name}", name)
@@ -344,6 +347,7 @@ def test_many_connects_and_disconnects_leave_the_host_as_it_was(engine: Engine) 
     assert "repair" not in repairs(engine)
 
 
+@pytest.mark.docker_option("docker events", section="network")
 def test_events_tell_of_networks_and_their_containers(engine: Engine) -> None:
     since = str(time.time())
     engine.docker("network", "create", "n")

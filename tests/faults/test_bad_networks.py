@@ -143,6 +143,7 @@ def test_ports(engine: Engine, bindings: object, status: int, words: str) -> Non
     check_nothing_left(engine, before)
 
 
+@pytest.mark.docker_option("com.docker.network.bridge.name", section="bridge")
 def test_a_strangers_bridge_is_used_and_left_as_it_was(engine: Engine) -> None:
     engine.host.run("ip", "link", "add", "theirs", "type", "bridge")
     engine.host.run("ip", "link", "set", "theirs", "up")

@@ -190,11 +190,13 @@ def test_networks_are_isolated(lab: Lab) -> None:
     assert lab.ask("db", lab.address("shy"), 80) == ""
 
 
+@pytest.mark.docker_option("com.docker.network.bridge.enable_icc", section="bridge")
 def test_without_icc_neighbours_do_not_see_each_other(lab: Lab) -> None:
     assert lab.ask("shyer", lab.address("shy"), 80) == ""
     assert lab.ask("shyer", lab.address("shy"), 53, "udp") == ""
 
 
+@pytest.mark.docker_option("com.docker.network.bridge.enable_icc", section="bridge")
 def test_without_icc_not_even_through_the_gateway(lab: Lab) -> None:
     """A container may send to the bridge's MAC what is for its neighbour: it is routed, and must be dropped there."""
     lab.ip(lab.space("shyer"), "route", "add", lab.address("shy"), "via", lab.gateway("quiet"))
@@ -215,6 +217,7 @@ def test_outwards_under_the_hosts_address(lab: Lab) -> None:
     assert lab.ask("db", SECOND4, 53, "udp") == f"second {HOST4}"
 
 
+@pytest.mark.docker_option("--internal", section="network")
 def test_internal_networks_lead_nowhere(lab: Lab) -> None:
     lab.ip(lab.space("silver"), "route", "add", "default", "via", lab.gateway("vault"))
     try:
@@ -279,6 +282,7 @@ def test_a_container_cannot_speak_to_the_hosts_loopback(empty: Lab) -> None:
     assert empty.ask("web", "127.0.0.1", 7777, "udp", source=empty.address("web")).startswith("host ")
 
 
+@pytest.mark.docker_option("com.docker.network.bridge.gateway_mode_ipv4=routed", section="bridge")
 def test_routed_networks(empty: Lab) -> None:
     """No translation: published ports at the container's own address, nothing else."""
     empty.network("open", options={f"{_BRIDGE}.gateway_mode_ipv4": "routed"})
@@ -294,6 +298,7 @@ def test_routed_networks(empty: Lab) -> None:
     assert empty.ask("web", SECOND4, 80) == f"second {empty.address('web')}"
 
 
+@pytest.mark.docker_option("com.docker.network.bridge.gateway_mode_ipv4=nat-unprotected", section="bridge")
 def test_unprotected_networks(empty: Lab) -> None:
     empty.network("open", options={f"{_BRIDGE}.gateway_mode_ipv4": "nat-unprotected"})
     empty.container("web", "open", "8080:80")
@@ -304,6 +309,7 @@ def test_unprotected_networks(empty: Lab) -> None:
     assert empty.ask("web", SECOND4, 80) == f"second {HOST4}"
 
 
+@pytest.mark.docker_option("com.docker.network.bridge.trusted_host_interfaces", section="bridge")
 def test_trusted_interfaces_reach_published_ports_directly(empty: Lab) -> None:
     empty.network("front", options={f"{_BRIDGE}.trusted_host_interfaces": "up0"})
     empty.network("other")
@@ -316,6 +322,7 @@ def test_trusted_interfaces_reach_published_ports_directly(empty: Lab) -> None:
     assert empty.ask("db", empty.address("web"), 80) == ""
 
 
+@pytest.mark.docker_option("com.docker.network.host_ipv4", section="bridge")
 def test_a_source_address_of_ones_own(empty: Lab) -> None:
     empty.ip(empty.host, "addr", "add", "192.0.2.9/24", "dev", "up0")
     empty.network("front", options={"com.docker.network.host_ipv4": "192.0.2.9"})
@@ -324,6 +331,7 @@ def test_a_source_address_of_ones_own(empty: Lab) -> None:
     assert empty.ask("web", SECOND4, 80) == "second 192.0.2.9"
 
 
+@pytest.mark.docker_option("com.docker.network.bridge.enable_ip_masquerade", section="bridge")
 def test_without_masquerade(empty: Lab) -> None:
     empty.network("front", options={f"{_BRIDGE}.enable_ip_masquerade": "false"})
     empty.container("web", "front")
