@@ -25,10 +25,13 @@ from fairlead.net.state import (
     Address,
     Change,
     Element,
+    Fact,
     Link,
     LinkKind,
+    Neighbour,
     Remove,
     Route,
+    Rule,
     State,
     Sysctl,
 )
@@ -247,6 +250,34 @@ def test_what_was_changed_inside_is_mended(kernel: Kernel, joined: Sandbox, tamp
     kernel.apply(plan(kernel.observe_host() | kernel.observe_sandbox(OWNER), wanted()))
     assert kernel.observe_sandbox(OWNER) == facts(endpoint(), CONTAINER)
     assert "1 received" in netns.run_in(joined.ns, lambda: run("ping", "-c1", "-W2", "10.9.0.1"))
+
+
+def routing(table: int = 200) -> frozenset[Fact]:
+    """Replies from a container's address leave by a table of their own; the neighbour there need not be asked for."""
+    via = ip_address("10.9.0.7")
+    return frozenset(
+        {
+            Route(ns=CONTAINER, prefix=ip_network("0.0.0.0/0"), link="eth0", via=via, table=table),
+            Rule(ns=CONTAINER, version=4, priority=90, iif="lo", goto=101),
+            Rule(ns=CONTAINER, version=4, priority=100, source=ip_network("10.9.0.2/32"), table=table),
+            Rule(ns=CONTAINER, version=4, priority=101),
+            Rule(ns=CONTAINER, version=6, priority=100, mark=7, table=table + 1000),
+            Neighbour(ns=CONTAINER, link="eth0", address=via, mac="02:00:00:00:00:07"),
+        }
+    )
+
+
+def test_rules_tables_and_neighbours_come_change_and_go(kernel: Kernel, joined: Sandbox) -> None:
+    base = kernel.observe_sandbox(OWNER)
+    kernel.apply(plan(base, base | routing()))
+    assert kernel.observe_sandbox(OWNER) == base | routing()
+    assert ip_inside(joined.ns, "route", "show", "table", "200")[0]["gateway"] == "10.9.0.7"
+    assert {"src": "10.9.0.2", "table": "200"}.items() <= ip_inside(joined.ns, "rule", "show", "pref", "100")[0].items()
+    kernel.apply(plan(base | routing(), base | routing(1000)))
+    assert kernel.observe_sandbox(OWNER) == base | routing(1000)
+    kernel.apply(plan(base | routing(1000), base))
+    assert kernel.observe_sandbox(OWNER) == base
+    assert [rule["priority"] for rule in ip_inside(joined.ns, "rule", "show")] == [0, 32766, 32767]
 
 
 def test_sysctls_are_written_and_seen(kernel: Kernel) -> None:

@@ -14,7 +14,7 @@ from fairlead.kernel import netns
 from fairlead.kernel.apply import Kernel
 from fairlead.kernel.sandbox import Sandbox, open_sandbox
 from fairlead.kernel.watch import HOST_LINKS, NFT, Watch
-from fairlead.net.state import Add, Element, Remove
+from fairlead.net.state import Add, Element, Remove, Rule
 from kernel.plumbing import BRIDGE, CONTAINER, endpoint, network, run, undone
 
 OWNER = ContainerId(CONTAINER)
@@ -64,6 +64,13 @@ def told(kernel: Kernel, act: Callable[[], Any], patience: float = 0.3) -> set[s
 )
 def test_damage_to_host_links_is_told(kernel: Kernel, joined: Sandbox, command: str) -> None:
     assert HOST_LINKS in told(kernel, lambda: run(*command.split()), 2)
+
+
+def test_a_rule_taken_away_is_told(kernel: Kernel, joined: Sandbox) -> None:
+    kernel.apply([Add(Rule(ns=CONTAINER, version=4, priority=100, mark=7, table=200))])
+    assert CONTAINER in told(
+        kernel, lambda: netns.run_in(joined.ns, lambda: run("ip", "rule", "delete", "pref", "100")), 2
+    )
 
 
 @pytest.mark.parametrize(

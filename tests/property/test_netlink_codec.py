@@ -9,7 +9,7 @@ from ipaddress import IPv4Interface, IPv6Interface
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairlead.kernel.netlink import codec, ct, frames, neighbours
+from fairlead.kernel.netlink import codec, ct, frames, neighbours, rules
 from fairlead.kernel.netlink.codec import RouteEntry
 from fairlead.kernel.netlink.frames import NetlinkError
 
@@ -18,6 +18,7 @@ READERS: tuple[Callable[[memoryview], object], ...] = (
     codec.read_address,
     codec.read_route,
     neighbours.read_neighbour,
+    rules.read_rule,
     codec.read_nsid,
     ct.read_entry,
 )
@@ -66,3 +67,20 @@ def test_routes_read_back(interface: IPv4Interface | IPv6Interface, index: int, 
     found = codec.read_route(message.body)
     assert found is not None
     assert (found.prefix, found.index, found.via, found.metric) == (entry.prefix, index, entry.via, metric)
+
+
+@given(
+    st.builds(
+        rules.RuleEntry,
+        version=st.just(4),
+        priority=st.integers(1, 1 << 31),
+        source=st.none() | interfaces.filter(lambda found: found.version == 4).map(lambda found: found.network),
+        iif=st.sampled_from(["", "eth0"]),
+        mark=st.integers(0, 1 << 31),
+        table=st.integers(1, 1 << 31),
+        protocol=st.integers(0, 255),
+    )
+)
+def test_rules_read_back(rule: rules.RuleEntry) -> None:
+    (message,) = frames.messages(rules.new_rule(rule))
+    assert rules.read_rule(message.body) == rule

@@ -28,8 +28,10 @@ from fairlead.net.state import (
     Fact,
     Link,
     LinkKind,
+    Neighbour,
     Remove,
     Route,
+    Rule,
     State,
     Step,
     Sysctl,
@@ -237,6 +239,17 @@ def _take(wiring: Wiring, step: Step) -> None:
             wiring.add_route(route)
         case Change(fact=Route() as route):
             wiring.change_route(route)
+        case Remove(fact=Rule() as rule):
+            wiring.remove_rule(rule)
+        case Add(fact=Rule() as rule):
+            wiring.add_rule(rule)
+        case Change(before=Rule() as before, fact=Rule() as rule):
+            wiring.remove_rule(before)
+            wiring.add_rule(rule)
+        case Remove(fact=Neighbour() as neighbour):
+            wiring.remove_neighbour(neighbour)
+        case Add(fact=Neighbour() as neighbour) | Change(fact=Neighbour() as neighbour):
+            wiring.set_neighbour(neighbour)
         case Add(fact=Sysctl() as value) | Change(fact=Sysctl() as value):
             wiring.set_sysctl(value)
         case _:

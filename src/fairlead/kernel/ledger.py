@@ -11,16 +11,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from fairlead.model.address import Interface, Prefix
-from fairlead.net.state import Address, Fact, Link, Route, Sysctl
+from fairlead.net.state import Address, Fact, Link, Route, Rule, Sysctl
 
 
 @dataclass(slots=True)
 class Ledger:
-    """The links, addresses, routes and sysctls of ours: applied, or found, and not removed since."""
+    """The links, addresses, routes, rules and sysctls of ours: applied, or found, and not removed since."""
 
     links: dict[tuple[str, str], Link] = field(default_factory=dict)
     addresses: set[tuple[str, str, Interface]] = field(default_factory=set)
     routes: set[tuple[str, str, Prefix]] = field(default_factory=set)
+    rules: set[tuple[str, int, int]] = field(default_factory=set)
     sysctls: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def enter(self, fact: Fact) -> None:
@@ -31,6 +32,8 @@ class Ledger:
                 self.addresses.add((fact.ns, fact.link, fact.address))
             case Route():
                 self.routes.add((fact.ns, fact.link, fact.prefix))
+            case Rule():
+                self.rules.add((fact.ns, fact.version, fact.priority))
             case Sysctl():
                 self.sysctls[fact.ns, fact.key] = fact.value
             case _:
@@ -50,6 +53,8 @@ class Ledger:
                 self.addresses.discard((fact.ns, fact.link, fact.address))
             case Route():
                 self.routes.discard((fact.ns, fact.link, fact.prefix))
+            case Rule():
+                self.rules.discard((fact.ns, fact.version, fact.priority))
             case Sysctl():
                 self.sysctls.pop((fact.ns, fact.key), None)
             case _:
@@ -60,6 +65,7 @@ class Ledger:
         self.links = {key: link for key, link in self.links.items() if ns not in (link.ns, link.peer_ns)}
         self.addresses = {entry for entry in self.addresses if entry[0] != ns}
         self.routes = {entry for entry in self.routes if entry[0] != ns}
+        self.rules = {entry for entry in self.rules if entry[0] != ns}
         self.sysctls = {key: value for key, value in self.sysctls.items() if key[0] != ns}
 
     def in_our_terms(self, seen: Link) -> Link:

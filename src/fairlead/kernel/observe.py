@@ -16,7 +16,18 @@ from fairlead.kernel.reaper import CONDEMNED, CONDEMNED_BRIDGES, CONDEMNED_PREFI
 from fairlead.kernel.wiring import OUR_GROUP
 from fairlead.model.address import Ip, Prefix
 from fairlead.model.host import HostFacts
-from fairlead.net.state import HOST, ROUTE_PROTOCOL, Address, Fact, Link, LinkKind, Route, Sysctl
+from fairlead.net.state import (
+    HOST,
+    ROUTE_PROTOCOL,
+    Address,
+    Fact,
+    Link,
+    LinkKind,
+    Neighbour,
+    Route,
+    Rule,
+    Sysctl,
+)
 
 _OUR_NAMES = re.compile(r"veth[0-9a-f]{7}\Z|br-[0-9a-f]{12}\Z")
 _RESOLV_CONF = "/etc/resolv.conf"
@@ -90,7 +101,28 @@ def routes(ns_id: str, netlink: Netlink, names: Mapping[int, str]) -> Iterator[R
                 via=found.via,
                 source=found.source,
                 metric=found.metric,
+                table=found.table,
             )
+
+
+def rules(ns_id: str, netlink: Netlink) -> Iterator[Rule]:
+    for found in netlink.rules(ROUTE_PROTOCOL):
+        yield Rule(
+            ns=ns_id,
+            version=found.version,
+            priority=found.priority,
+            source=found.source,
+            iif=found.iif,
+            mark=found.mark,
+            table=found.table,
+            goto=found.goto,
+        )
+
+
+def neighbours(ns_id: str, netlink: Netlink, names: Mapping[int, str]) -> Iterator[Neighbour]:
+    for found in netlink.neighbours(ROUTE_PROTOCOL):
+        if found.index in names and found.address is not None:
+            yield Neighbour(ns=ns_id, link=names[found.index], address=found.address, mac=found.mac)
 
 
 def sysctls(ns_id: str, ns: Namespace, ledger: Ledger) -> Iterator[Sysctl]:
@@ -117,6 +149,8 @@ def scope(
     names = {index: name for index, name in indexes.items() if name in ours}
     yield from addresses(ns_id, ns.netlink, names, ledger)
     yield from routes(ns_id, ns.netlink, names)
+    yield from rules(ns_id, ns.netlink)
+    yield from neighbours(ns_id, ns.netlink, names)
     yield from sysctls(ns_id, ns, ledger)
 
 

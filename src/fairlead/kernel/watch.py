@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from fairlead.kernel import netns, syscalls
 from fairlead.kernel.apply import Kernel
 from fairlead.kernel.ledger import Ledger
-from fairlead.kernel.netlink import codec
+from fairlead.kernel.netlink import codec, rules
 from fairlead.kernel.netlink.codec import LinkInfo
 from fairlead.kernel.netlink.connection import NETFILTER, ROUTE
 from fairlead.kernel.netlink.frames import Message, NetlinkError, attributes, messages, number, string
@@ -30,8 +30,8 @@ OnChange = Callable[[str], None]
 
 _SOL_NETLINK, _LISTEN_ALL_NSID = 270, 8
 _SO_RCVBUFFORCE, _RECEIVE_BUFFER = 33, 4 << 20
-# Bits of struct sockaddr_nl: links, IPv4 and IPv6 addresses, IPv4 and IPv6 routes.
-_ROUTE_GROUPS = 1 << 0 | 1 << 4 | 1 << 8 | 1 << 6 | 1 << 10
+# Bits of struct sockaddr_nl: links, IPv4 and IPv6 addresses, IPv4 and IPv6 routes, IPv4 and IPv6 rules.
+_ROUTE_GROUPS = 1 << 0 | 1 << 4 | 1 << 8 | 1 << 6 | 1 << 10 | 1 << 7 | 1 << 18
 _NFTABLES_GROUP = 1 << 6
 _DATAGRAM = 64 << 10
 
@@ -80,7 +80,7 @@ class Watch:
             for nsid, message in _heard(self._links):
                 if message.kind in (codec.NEWLINK, codec.DELLINK):
                     _keep_link(links, nsid, message)
-                elif message.kind in (codec.DELADDR, codec.DELROUTE):
+                elif message.kind in (codec.DELADDR, codec.DELROUTE, rules.DELRULE):
                     rest.append((nsid, message))
         except OSError:
             self._tell_all()
@@ -147,6 +147,9 @@ def contradicts(ledger: Ledger, scope: str, message: Message) -> bool:
         case codec.DELROUTE:
             route = codec.read_route(message.body)
             return route is not None and route.protocol == ROUTE_PROTOCOL and ledger.has_route(scope, route.prefix)
+        case rules.DELRULE:
+            rule = rules.read_rule(message.body)
+            return rule is not None and (scope, rule.version, rule.priority) in ledger.rules
     return False
 
 

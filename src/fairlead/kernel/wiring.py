@@ -12,12 +12,13 @@ from dataclasses import dataclass
 
 from fairlead.errors import KernelError
 from fairlead.kernel import netns, sysctl
-from fairlead.kernel.netlink import codec
+from fairlead.kernel.netlink import codec, neighbours, rules
 from fairlead.kernel.netlink.codec import LinkEdit, LinkInfo, RouteEntry, VethEnd
 from fairlead.kernel.netlink.connection import Reply
+from fairlead.kernel.netlink.rules import RuleEntry
 from fairlead.kernel.netns import Namespace
 from fairlead.kernel.reaper import condemn
-from fairlead.net.state import HOST, ROUTE_PROTOCOL, Address, Link, LinkKind, Route, Sysctl
+from fairlead.net.state import HOST, ROUTE_PROTOCOL, Address, Link, LinkKind, Neighbour, Route, Rule, Sysctl
 
 # Our mark on host links beside the alias; a link's group has no other use on them.
 OUR_GROUP = 0x0F1EA0
@@ -158,13 +159,22 @@ class Wiring:
         same = [
             route
             for route in self._ns.netlink.routes()
-            if (route.prefix, route.metric, route.table) == (fact.prefix, fact.metric, 254) and route.unicast
+            if (route.prefix, route.metric, route.table) == (fact.prefix, fact.metric, fact.table) and route.unicast
         ]
         if any((route.index, route.via) == (entry.index, fact.via) for route in same):
             return
         if self._id == HOST and any(route.protocol != ROUTE_PROTOCOL for route in same):
             raise KernelError("add route", thing, errno.EEXIST)
         self._queue(codec.new_route(entry, replace=True), "replace route", thing)
+
+    def add_rule(self, fact: Rule) -> None:
+        thing = f"{fact.priority} of IPv{fact.version}"
+        self._queue(rules.new_rule(_rule(fact)), "add rule", thing, fine=_THERE)
+
+    def set_neighbour(self, fact: Neighbour) -> None:
+        """Added, or given another MAC."""
+        request = neighbours.new_neighbour(self._index(fact.link), fact.address, fact.mac, ROUTE_PROTOCOL)
+        self._queue(request, "add neighbour", f"{fact.address} on {fact.link}")
 
     def set_sysctl(self, fact: Sysctl) -> None:
         """Written together with its neighbours, once the links that were asked for before are there."""
@@ -231,6 +241,15 @@ class Wiring:
         if self._find(fact.link) is not None:
             self._queue(codec.delete_route(self._entry(fact)), "remove route", str(fact.prefix), fine=_GONE)
 
+    def remove_rule(self, fact: Rule) -> None:
+        self._queue(rules.delete_rule(_rule(fact)), "remove rule", str(fact.priority), fine=_GONE)
+
+    def remove_neighbour(self, fact: Neighbour) -> None:
+        index = self._find(fact.link)
+        if index is not None:
+            request = neighbours.delete_neighbour(index, fact.address)
+            self._queue(request, "remove neighbour", f"{fact.address} on {fact.link}", fine=_GONE)
+
     # How
 
     def _entry(self, fact: Route) -> RouteEntry:
@@ -241,6 +260,7 @@ class Wiring:
             source=fact.source,
             metric=fact.metric,
             protocol=ROUTE_PROTOCOL,
+            table=fact.table,
         )
 
     def _index(self, name: str) -> int:
@@ -308,3 +328,16 @@ def _judge(pending: _Pending, reply: Reply) -> None:
 
 def _port(link: Link) -> bytes:
     return codec.set_port(link.name, hairpin=link.hairpin, isolated=link.isolated)
+
+
+def _rule(fact: Rule) -> RuleEntry:
+    return RuleEntry(
+        version=fact.version,
+        priority=fact.priority,
+        source=fact.source,
+        iif=fact.iif,
+        mark=fact.mark,
+        table=fact.table,
+        goto=fact.goto,
+        protocol=ROUTE_PROTOCOL,
+    )

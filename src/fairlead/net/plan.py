@@ -17,8 +17,10 @@ from fairlead.net.state import (
     Element,
     Fact,
     Link,
+    Neighbour,
     Remove,
     Route,
+    Rule,
     Slot,
     State,
     Step,
@@ -93,7 +95,7 @@ def _goes(key: Slot, fact: Fact, after: Slots, lost: frozenset[Slot]) -> bool:
             return False
         case Link():
             return key in lost or (key not in after and not fact.adopted)
-        case Address() | Route() | Element():
+        case Address() | Neighbour() | Route() | Rule() | Element():
             return key not in after and key not in lost
 
 
@@ -125,5 +127,10 @@ def _rank(fact: Fact) -> tuple[int, int, Slot]:
         case Route():
             # A gateway must be reachable when a route names it.
             return (3, 1 if fact.via is not None else 0, slot(fact))
+        case Neighbour():
+            return (2, 1, slot(fact))
+        case Rule():
+            # A rule that leads into a table after the table, one that goes to another after that one.
+            return (4, 1 if fact.goto else 0, slot(fact))
         case Element():
-            return (4, 0, slot(fact))
+            return (5, 0, slot(fact))

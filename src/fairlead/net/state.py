@@ -15,8 +15,11 @@ from fairlead.model.address import Interface, Ip, Prefix
 
 HOST = ""
 
-# Routes of ours carry this protocol number, so that they are told from everybody else's (rtnetlink(7), rtm_protocol).
+# Routes, rules and neighbours of ours carry this protocol number, so that they are told from everybody else's
+# (rtnetlink(7), rtm_protocol).
 ROUTE_PROTOCOL = 200
+
+MAIN_TABLE = 254
 
 
 class LinkKind(StrEnum):
@@ -68,6 +71,35 @@ class Route:
     via: Ip | None = None
     source: Ip | None = None
     metric: int = 0
+    table: int = MAIN_TABLE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """A policy routing rule of ours (protocol 200), in the family ``version``.
+
+    Packets that match all that is given (``iif`` "" and ``mark`` 0 are any) have their route looked up in ``table``, or
+    go on at the rule with priority ``goto``; a rule with neither is a place to go to.
+    """
+
+    ns: str
+    version: int
+    priority: int
+    source: Prefix | None = None
+    iif: str = ""
+    mark: int = 0
+    table: int = 0
+    goto: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Neighbour:
+    """A neighbour of ours (protocol 200) that need not be asked for: this address is at that MAC, permanently."""
+
+    ns: str
+    link: str
+    address: Ip
+    mac: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +120,7 @@ class Element:
     value: str = ""
 
 
-Fact = Link | Address | Route | Sysctl | Element
+Fact = Link | Address | Route | Rule | Neighbour | Sysctl | Element
 State = frozenset[Fact]
 Slot = tuple[str, ...]
 
@@ -122,7 +154,11 @@ def slot(fact: Fact) -> Slot:
         case Address():
             return ("address", fact.ns, fact.link, str(fact.address))
         case Route():
-            return ("route", fact.ns, str(fact.prefix), fact.link, str(fact.metric))
+            return ("route", fact.ns, str(fact.prefix), fact.link, str(fact.metric), str(fact.table))
+        case Rule():
+            return ("rule", fact.ns, str(fact.version), str(fact.priority))
+        case Neighbour():
+            return ("neighbour", fact.ns, fact.link, str(fact.address))
         case Sysctl():
             return ("sysctl", fact.ns, fact.key)
         case Element():
@@ -139,11 +175,11 @@ def needs(fact: Fact) -> Iterator[Slot]:
                 yield ("link", fact.peer_ns, fact.peer)
         case Address():
             yield ("link", fact.ns, fact.link)
-        case Route():
+        case Route() | Neighbour():
             yield ("link", fact.ns, fact.link)
         case Sysctl():
             parts = fact.key.split("/")
             if len(parts) == 5 and parts[2] in ("conf", "neigh") and parts[3] not in ("all", "default"):
                 yield ("link", fact.ns, parts[3])
-        case Element():
+        case Rule() | Element():
             return

@@ -62,7 +62,7 @@ _IFA_F_NODAD = 0x02
 
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_PREFSRC = 1, 4, 5, 6, 7
 _RTA_MULTIPATH, _RTA_TABLE = 9, 15
-_TABLE_MAIN, _SCOPE_UNIVERSE, _SCOPE_LINK, _UNICAST = 254, 0, 253, 1
+TABLE_MAIN, _SCOPE_UNIVERSE, _SCOPE_LINK, _UNICAST = 254, 0, 253, 1
 
 _NETNSA_NSID, _NETNSA_FD = 1, 3
 NO_NSID = -1
@@ -333,7 +333,7 @@ def ip_of(family: int, packed: memoryview | None) -> Ip | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteEntry:
-    """A route to be made or removed, in the main table."""
+    """A route to be made or removed; ``table`` 254 is the main one."""
 
     prefix: Prefix
     index: int
@@ -341,15 +341,19 @@ class RouteEntry:
     source: Ip | None = None
     metric: int = 0
     protocol: int = 0
+    table: int = TABLE_MAIN
 
 
 def _route_body(entry: RouteEntry, kind: int) -> bytes:
     scope = _SCOPE_LINK if entry.via is None and entry.prefix.version == 4 else _SCOPE_UNIVERSE
-    header = (family_of(entry.prefix), entry.prefix.prefixlen, 0, 0, _TABLE_MAIN, entry.protocol, scope, kind, 0)
+    table = entry.table if entry.table < 256 else 0  # the header has one byte for it, RTA_TABLE four
+    header = (family_of(entry.prefix), entry.prefix.prefixlen, 0, 0, table, entry.protocol, scope, kind, 0)
     parts = [_ROUTE.pack(*header)]
     if entry.prefix.prefixlen:
         parts.append(attribute(_RTA_DST, entry.prefix.network_address.packed))
     parts.append(u32(_RTA_OIF, entry.index))
+    if not table:
+        parts.append(u32(_RTA_TABLE, entry.table))
     if entry.via is not None:
         parts.append(attribute(_RTA_GATEWAY, entry.via.packed))
     if entry.source is not None:
@@ -385,7 +389,7 @@ def read_route(body: memoryview) -> RouteInfo | None:
         return None
     found = attributes(body, _ROUTE.size)
     return RouteInfo(
-        prefix=_prefix(family, found.get(_RTA_DST), length),
+        prefix=prefix_of(family, found.get(_RTA_DST), length),
         index=_out_link(found),
         via=ip_of(family, found.get(_RTA_GATEWAY)),
         source=ip_of(family, found.get(_RTA_PREFSRC)),
@@ -396,7 +400,7 @@ def read_route(body: memoryview) -> RouteInfo | None:
     )
 
 
-def _prefix(family: int, packed: memoryview | None, length: int) -> Prefix:
+def prefix_of(family: int, packed: memoryview | None, length: int) -> Prefix:
     if family == AF_INET and length <= 32:
         return IPv4Network((bytes(packed or b"\0" * 4), length), strict=False) if _sized(packed, 4) else _odd()
     if family == AF_INET6 and length <= 128:

@@ -12,9 +12,11 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from fairlead.kernel.netlink import codec
+from fairlead.kernel.netlink import codec, neighbours, rules
 from fairlead.kernel.netlink.codec import AddressInfo, LinkInfo, RouteInfo
 from fairlead.kernel.netlink.frames import DONE, ERROR, Message, NetlinkError, joined, messages, refusal
+from fairlead.kernel.netlink.neighbours import NeighbourInfo
+from fairlead.kernel.netlink.rules import RuleEntry
 
 ROUTE, NETFILTER = 0, 12  # netlink families
 _SOL_NETLINK = 270
@@ -137,6 +139,16 @@ class Netlink:
         if protocol is not None:
             found = [body for body in found if codec.route_protocol(body) == protocol]
         return [route for body in found if (route := codec.read_route(body)) is not None]
+
+    def rules(self, protocol: int) -> list[RuleEntry]:
+        """The policy routing rules that were made by one protocol, of both families."""
+        found = [rules.read_rule(body) for body in self.dump(rules.dump_rules())]
+        return [rule for rule in found if rule is not None and rule.protocol == protocol]
+
+    def neighbours(self, protocol: int) -> list[NeighbourInfo]:
+        """The neighbours that were made by one protocol, of both families."""
+        found = [neighbours.read_neighbour(body) for body in self.dump(neighbours.dump_neighbours(codec.AF_UNSPEC))]
+        return [neighbour for neighbour in found if neighbour.protocol == protocol]
 
     def indexes(self, names: Sequence[str]) -> dict[str, int]:
         """The numbers of those of the named links that are there."""

@@ -15,12 +15,14 @@ from fairlead.kernel.netlink.frames import (
     attribute,
     attributes,
     message,
+    number,
+    u8,
 )
 from fairlead.model.address import Ip
 
 NEWNEIGH, DELNEIGH, GETNEIGH = 28, 29, 30
 _NEIGHBOUR = struct.Struct("=BxxxiHBB")  # family, index, state, flags, type
-_NDA_DST, _NDA_LLADDR = 1, 2
+_NDA_DST, _NDA_LLADDR, _NDA_PROTOCOL = 1, 2, 12
 _NUD_PERMANENT, _NTF_SELF, _NTF_MASTER = 0x80, 0x02, 0x04
 
 
@@ -30,13 +32,14 @@ class NeighbourInfo:
     address: Ip | None
     mac: str
     state: int
+    protocol: int
 
 
-def new_neighbour(index: int, address: Ip, mac: str) -> bytes:
+def new_neighbour(index: int, address: Ip, mac: str, protocol: int = 0) -> bytes:
     """A permanent neighbour: this address is at that MAC."""
     header = _NEIGHBOUR.pack(family_of(address), index, _NUD_PERMANENT, 0, 0)
     body = header + attribute(_NDA_DST, address.packed) + attribute(_NDA_LLADDR, mac_bytes(mac))
-    return message(NEWNEIGH, ACK | CREATE | REPLACE, body)
+    return message(NEWNEIGH, ACK | CREATE | REPLACE, body + (u8(_NDA_PROTOCOL, protocol) if protocol else b""))
 
 
 def delete_neighbour(index: int, address: Ip) -> bytes:
@@ -71,4 +74,5 @@ def read_neighbour(body: memoryview) -> NeighbourInfo:
     at = found.get(_NDA_DST)
     # A forwarding entry has family AF_BRIDGE and the remote host's address, of either family.
     address = ip_of(AF_INET6 if at is not None and len(at) == 16 else AF_INET, at)
-    return NeighbourInfo(index, address, bytes(found.get(_NDA_LLADDR, b"")).hex(":"), state)
+    mac = bytes(found.get(_NDA_LLADDR, b"")).hex(":")
+    return NeighbourInfo(index, address, mac, state, number(found.get(_NDA_PROTOCOL)))
