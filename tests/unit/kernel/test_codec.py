@@ -139,8 +139,9 @@ def test_routes_of_other_families_are_passed_over() -> None:
 
 
 def test_neighbours_and_forwarding_entries_read_back() -> None:
-    found = neighbours.read_neighbour(body_of(neighbours.new_neighbour(5, ip_address("fd00::9"), "02:00:00:00:00:09")))
-    assert found == neighbours.NeighbourInfo(5, ip_address("fd00::9"), "02:00:00:00:00:09", 0x80)
+    request = neighbours.new_neighbour(5, ip_address("fd00::9"), "02:00:00:00:00:09", protocol=200)
+    found = neighbours.read_neighbour(body_of(request))
+    assert found == neighbours.NeighbourInfo(5, ip_address("fd00::9"), "02:00:00:00:00:09", 0x80, 200)
     entry = neighbours.new_fdb(6, "02:00:00:00:00:0a", ip_address("192.0.2.1"), own=True)
     assert neighbours.read_neighbour(body_of(entry)).address == ip_address("192.0.2.1")
     assert body_of(entry)[10] == 0x02  # NTF_SELF
