@@ -22,6 +22,7 @@ from fairlead.engine.index import Index
 from fairlead.engine.launching import Launching
 from fairlead.engine.lifecycle import Lifecycle
 from fairlead.engine.networks import Networks
+from fairlead.engine.outside import Parties
 from fairlead.engine.reconcile import Reconciler
 from fairlead.engine.sandboxes import Sandboxes
 from fairlead.engine.system import System
@@ -61,6 +62,7 @@ class Engine:
         self.events = Events()
         self.index = Index(store)
         self.reconciler = Reconciler(self)
+        self.outside = Parties(self)
         self.networks = Networks(self)
         self.volumes = Volumes(self)
         self.images = Images(self)

@@ -53,7 +53,7 @@ class Decider:
             network=network.id,
             container=container.id,
             mac=spec.mac or random_mac(),
-            addresses=tuple(self._address(network, subnet_family, spec) for subnet_family in self._families(network)),
+            addresses=self._addresses(network, spec),
             link_local=tuple(ipam.link_local(address) for address in spec.link_local),
             ifname=gateway.interface_name(network, spec, [other.ifname for other in others]),
             host_ifname=f"veth{secrets.token_hex(4)[:7]}",
@@ -61,9 +61,12 @@ class Decider:
         )
         return replace(endpoint, names=self._names(container, network, spec))
 
-    @staticmethod
-    def _families(network: Network) -> list[int]:
-        return [version for version in (4, 6) if any(subnet.prefix.version == version for subnet in network.subnets)]
+    def _addresses(self, network: Network, spec: EndpointSpec) -> tuple[Interface, ...]:
+        """One of each family that the network has; none where somebody else is asked for them."""
+        if self._engine.outside.choose_addresses(network.spec):
+            return ()
+        versions = {subnet.prefix.version for subnet in network.subnets}
+        return tuple(self._address(network, version, spec) for version in sorted(versions))
 
     def _address(self, network: Network, version: int, spec: EndpointSpec) -> Interface:
         wanted: Ip | None = spec.ipv4 if version == 4 else spec.ipv6

@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import replace
+from itertools import product
 from typing import TYPE_CHECKING
 
 from fairlead import ids
@@ -17,7 +18,7 @@ from fairlead.kernel import sysctl
 from fairlead.model.container import Container
 from fairlead.model.endpoint import EndpointSpec
 from fairlead.model.host import HostFacts
-from fairlead.model.network import PREDEFINED, Network, NetworkSpec
+from fairlead.model.network import PREDEFINED, Network, NetworkSpec, Subnet
 from fairlead.model.requests import Filters
 from fairlead.model.views import NetworkView
 from fairlead.net import ipam, validate
@@ -30,6 +31,7 @@ from fairlead.net.world import World
 
 if TYPE_CHECKING:
     from fairlead.engine.core import Engine
+    from fairlead.engine.outside import Outside
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +46,7 @@ class Networks:
         self._engine = engine
         self._bare: dict[NetworkId, State] = {}
         self._facts: tuple[float, HostFacts] | None = None
+        self._coming: set[str] = set()  # names of networks that others are asked about at the moment
 
     # -- what is ----------------------------------------------------------------------------------------------------
 
@@ -173,9 +176,46 @@ class Networks:
         driver.check(spec, facts)
         network, warnings = self._decide(ids.NetworkId(ids.new_id()), spec, facts)
         self._check_conflicts(network)
-        await self.establish(network)
+        if parties := self._engine.outside.of(spec):
+            network = await self._establish_with(network, parties)
+        else:
+            await self.establish(network)
         self.tell(network, "create")
         return network, warnings
+
+    async def _establish_with(self, network: Network, parties: Sequence[Outside]) -> Network:
+        """Like ``establish``, but others are asked first, and told of it when it fails."""
+        self._coming.add(network.name)
+        try:
+            for party in parties:
+                network = await party.create_network(network)
+                self._check_overlaps(network)
+            self._check_conflicts(network)
+            await self.establish(network)
+        except BaseException:
+            await self._tell_gone(network, parties)
+            raise
+        finally:
+            self._coming.discard(network.name)
+        return network
+
+    def _check_overlaps(self, network: Network) -> None:
+        """What another party chose is compared with all that is there by now: the host has one way to a subnet."""
+        for other in self._engine.store.networks if network.bridge else ():
+            for mine, theirs in product(network.subnets, other.subnets):
+                if ipam.overlap(mine.prefix, theirs.prefix):
+                    raise Forbidden(
+                        f"cannot create network {network.name}: its subnet {mine.prefix} overlaps {theirs.prefix} "
+                        f"of network {other.name}"
+                    )
+
+    @staticmethod
+    async def _tell_gone(network: Network, parties: Sequence[Outside]) -> None:
+        for party in reversed(parties):
+            try:
+                await party.remove_network(network)
+            except (EngineError, OSError) as error:
+                log.warning("removing network %s: %s", network.name, error)
 
     def _facts_for(self, spec: NetworkSpec) -> HostFacts:
         """The host as it is now where the choice depends on it: its routes, and the bridge that was asked for."""
@@ -214,7 +254,7 @@ class Networks:
         )
 
     def _check_name_free(self, spec: NetworkSpec) -> None:
-        if any(network.name == spec.name for network in self._engine.store.networks):
+        if spec.name in self._coming or any(network.name == spec.name for network in self._engine.store.networks):
             raise Conflict(f"network with name {spec.name} already exists")
 
     def _decide(self, identifier: NetworkId, spec: NetworkSpec, facts: HostFacts) -> tuple[Network, Sequence[str]]:
@@ -224,13 +264,15 @@ class Networks:
         networks = self._engine.store.networks
         ours = frozenset(subnet.prefix for network in networks for subnet in network.subnets)
         taken = [subnet.prefix for network in networks if network.id != identifier for subnet in network.subnets]
-        subnets, warnings = ipam.choose_subnets(
-            spec,
-            taken=taken,
-            pools=self._engine.settings.address_pools,
-            routes=[route for route in facts.routes if route not in ours],
-            ula_seed=self._ula_seed(),
-        )
+        subnets: Sequence[Subnet] = ()
+        if not self._engine.outside.choose_addresses(spec):
+            subnets, warnings = ipam.choose_subnets(
+                spec,
+                taken=taken,
+                pools=self._engine.settings.address_pools,
+                routes=[route for route in facts.routes if route not in ours],
+                ula_seed=self._ula_seed(),
+            )
         network = Network(id=identifier, spec=spec, created=time.time_ns(), subnets=tuple(subnets))
         name = DRIVERS[spec.driver].bridge_name(network)
         adopted = bool(name) and self._is_foreign(name, facts)
@@ -297,6 +339,7 @@ class Networks:
         self._drop_record(network)
         self._engine.kernel.apply(plan(facts, frozenset()))
         self._tell_resolver(network, known=False)
+        await self._tell_gone(network, self._engine.outside.of(network.spec))
         self.tell(network, "destroy")
 
     def _tell_resolver(self, network: Network, *, known: bool) -> None:

@@ -21,14 +21,16 @@ from fairlead.dns.view import Adopted, EndpointNames
 from fairlead.engine.endpoints import Decider
 from fairlead.engine.modes import has_own_sandbox, joined, network_mode
 from fairlead.engine.naming import Naming
+from fairlead.engine.outside.joining import Joining
 from fairlead.engine.ports import Claims
 from fairlead.errors import Conflict, EngineError, Forbidden, NotFound, Unavailable
-from fairlead.ids import ContainerId
+from fairlead.ids import ContainerId, EndpointId
 from fairlead.kernel import netns
 from fairlead.kernel.sandbox import Sandbox, discard_unnoted, open_sandbox, reopen_dns
 from fairlead.model.container import Container
 from fairlead.model.endpoint import Endpoint, EndpointSpec
 from fairlead.model.network import Network
+from fairlead.model.port import PortBinding
 from fairlead.net.drivers import DRIVERS
 from fairlead.net.plan import plan
 from fairlead.net.state import Element, Fact, State
@@ -50,6 +52,7 @@ class Sandboxes:
         self._decider = Decider(engine)
         self._naming = Naming(engine)
         self.claims = Claims(engine)
+        self._joining = Joining(engine)
 
     # -- what the kernel should hold --------------------------------------------------------------------------------
 
@@ -103,21 +106,41 @@ class Sandboxes:
             return container
         try:
             endpoints = self._decider.endpoints(container)
-            endpoints = await self.claims.claim(container, endpoints)
+            others = self._joining.concerned(endpoints)
+            if not others:
+                endpoints = await self.claims.claim(container, endpoints)
         except EngineError as error:
             if isinstance(error, NotFound):
                 raise NotFound(f"failed to set up container networking: {error}") from error
             raise
         key = os.path.join(NETNS_DIRECTORY, self._free_pin(container))
         container = self._engine.index.save(replace(container, endpoints=endpoints, sandbox_key=key))
+        if others:
+            container = await self._joining.introduce(container, others)
+        self._open_recorded(container)
+        if others:
+            container = await self._join_others(container, others)
+            endpoints = self._decider.with_gateways(container.endpoints, container)
+            endpoints = await self.claims.claim(container, endpoints)
+            container = self._engine.index.save(replace(container, endpoints=endpoints))
+        self._naming.write_files(container)
+        return container
+
+    async def _join_others(self, container: Container, chosen: Sequence[EndpointId]) -> Container:
+        """Those others have a say in: they are asked before our links are there, and once those are up."""
+        namespace = self._open[container.id].ns
+        container = await self._joining.join(container, chosen, namespace)
+        facts = self.facts(endpoint for endpoint in container.endpoints if endpoint.id in chosen)
+        self._engine.reconciler.apply(plan(frozenset(), facts), facts)
+        return await self._joining.linked(container, chosen, namespace)
+
+    def _open_recorded(self, container: Container) -> None:
         try:
             self._open_namespace(container)
         except EngineError:
             # The name may have become somebody else's in between: what is pinned there is not ours.
             self._engine.index.save(replace(container, sandbox_key=""))
             raise
-        self._naming.write_files(container)
-        return container
 
     def _sharing(self, container: Container) -> Container:
         """With what belongs to the sandbox it shares: the other container's files and hostname, too."""
@@ -197,6 +220,8 @@ class Sandboxes:
         sandbox = self._open.pop(container.id, None)
         if has_own_sandbox(container):
             await self._let_go(container, sandbox is not None or bool(container.endpoints))
+        if self._joining.concerned(container.endpoints):
+            await self._part_from_others(container, sandbox)
         if sandbox is not None:
             self._engine.kernel.drop_sandbox(container.id)
             for held in (sandbox.udp, sandbox.tcp):
@@ -207,6 +232,16 @@ class Sandboxes:
             self.remove_pin(container.id, container.sandbox_key if has_own_sandbox(container) else "")
         for endpoint in container.endpoints:
             self._tell("disconnect", endpoint, container)
+
+    async def _part_from_others(self, container: Container, sandbox: Sandbox | None) -> None:
+        """Others may keep a link that was moved in: it is handed back before the namespace goes with all in it."""
+        await self._joining.leave(container.endpoints, sandbox.ns if sandbox is not None else None)
+        facts = self.facts(container.endpoints)
+        try:
+            self._engine.kernel.apply(plan(facts, frozenset()))
+        except EngineError as error:
+            log.warning("%s: %s", container.name, error)
+        await self._joining.forget(container.endpoints)
 
     async def _let_go(self, container: Container, named: bool) -> None:
         """Names, DNS sockets and ports. A resolver process that is away learns of it when it is back."""
@@ -231,6 +266,10 @@ class Sandboxes:
         self._open[container.id] = Sandbox(ns, *(sockets or reopen_dns(ns)))
         self._engine.kernel.add_sandbox(container.id, ns)
         return sockets is None
+
+    async def resume_others(self) -> None:
+        """Whoever outside has a say in networks is told that this daemon is there again."""
+        await self._joining.resume({identifier: sandbox.ns for identifier, sandbox in self._open.items()})
 
     async def reconcile_resolver(self, held: Adopted, known: set[ContainerId]) -> None:
         """The resolver process holds what the records want, and nothing else."""
@@ -354,28 +393,45 @@ class Sandboxes:
         """To another set of endpoints, record first; on failure the record is put back and the kernel too."""
         bindings = [binding for endpoint in before.endpoints for binding in endpoint.published]
         after = replace(asked, endpoints=self._decider.with_gateways(endpoints, asked, bindings))
+        coming, going = _without(endpoints, before.endpoints), _without(before.endpoints, endpoints)
         with self._engine.reconciler.transition(before.id):
             try:
                 # Saved before anything is waited for: the new endpoint's address is taken from here on.
                 self._engine.index.save(after)
+                if others := self._joining.concerned(coming):
+                    after = await self._bring_in(after, others, bindings)
                 followed = await self.claims.follow(before, after)
                 if followed is not after:
                     after = self._engine.index.save(followed)
+                await self._joining.leave(going, self._open[before.id].ns)
                 wants = self.facts(after.endpoints)
                 self._engine.reconciler.apply(plan(self.facts(before.endpoints), wants), wants)
             except BaseException:
-                self._change_back(before, after)
+                await self._change_back(before, self._engine.index.find(before.id))
                 raise
+            await self._joining.forget(going)
             await self._rename_in_dns(before, after)
             await self.claims.settle(after)
         self._naming.write_files(after)
 
-    def _change_back(self, before: Container, after: Container) -> None:
+    async def _bring_in(
+        self, container: Container, others: Sequence[EndpointId], bindings: Sequence[PortBinding]
+    ) -> Container:
+        """New endpoints in which others have a say; who carries the default routes is known after that."""
+        container = await self._joining.introduce(container, others)
+        container = await self._join_others(container, others)
+        endpoints = self._decider.with_gateways(container.endpoints, container, bindings)
+        return self._engine.index.save(replace(container, endpoints=endpoints))
+
+    async def _change_back(self, before: Container, after: Container) -> None:
         self.claims.abandon(after)
+        failed = _without(after.endpoints, before.endpoints)
+        await self._joining.leave(failed, self._open[before.id].ns)
         self._engine.index.save(before)
         old, new = self.facts(before.endpoints), self.facts(after.endpoints)
         with contextlib.suppress(EngineError):
             self._engine.kernel.apply(plan(new | old, old))
+        await self._joining.forget(failed)
 
     async def _rename_in_dns(self, before: Container, after: Container) -> None:
         """What the resolver says of this container's endpoints, and what the container may ask."""
@@ -405,6 +461,11 @@ class Sandboxes:
         self._engine.reconciler.apply(plan(self.facts(container.endpoints), wants), wants)
         for endpoint in endpoints:
             await self._announce(endpoint)
+
+
+def _without(endpoints: Iterable[Endpoint], others: Iterable[Endpoint]) -> tuple[Endpoint, ...]:
+    known = {endpoint.id for endpoint in others}
+    return tuple(endpoint for endpoint in endpoints if endpoint.id not in known)
 
 
 def _names(endpoint: Endpoint) -> EndpointNames:

@@ -40,6 +40,7 @@ async def start(engine: Engine) -> None:
     engine.sandboxes.sweep_pins(known)
     await engine.containers.sweep()
     await engine.reconciler.take_over()
+    engine.spawn(engine.sandboxes.resume_others(), "word to parties outside")
     await _restart(engine)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from fairlead.ids import ContainerId, EndpointId, NetworkId
 from fairlead.model.address import Interface, Ip
+from fairlead.model.outside import ALONE, Attachment
 from fairlead.model.port import PortBinding
 
 
@@ -33,7 +34,7 @@ class Endpoint:
 
     ``ifname`` is the interface's name inside the sandbox, ``host_ifname`` that of the veth end on the host.
     ``names`` are what the embedded DNS answers for, the PTR name first. ``gateway4``/``gateway6`` say whether this
-    endpoint carries the sandbox's default route of that family.
+    endpoint carries the sandbox's default route of that family. ``outside`` is what others than the engine decided.
     """
 
     id: EndpointId
@@ -49,3 +50,4 @@ class Endpoint:
     gateway4: bool = False
     gateway6: bool = False
     sysctls: Mapping[str, str] = field(default_factory=dict)
+    outside: Attachment = ALONE

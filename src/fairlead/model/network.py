@@ -52,7 +52,10 @@ class Subnet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """A network as decided and recorded. ``created`` is in nanoseconds since the epoch."""
+    """A network as decided and recorded. ``created`` is in nanoseconds since the epoch.
+
+    ``outside`` is what parties outside the engine want to find again, by the party's name, in its own words.
+    """
 
     id: NetworkId
     spec: NetworkSpec
@@ -61,6 +64,7 @@ class Network:
     bridge: str = ""  # the bridge link's name on the host; "" for drivers without one
     adopted: bool = False  # the bridge was there before us: never deleted
     mtu: int = 0  # decided once: the host's default route may move to another link, running containers cannot
+    outside: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

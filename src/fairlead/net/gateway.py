@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 from fairlead.errors import InvalidArgument
 from fairlead.ids import EndpointId
+from fairlead.model.address import Ip
 from fairlead.model.endpoint import Endpoint, EndpointSpec
-from fairlead.model.network import Network
+from fairlead.model.network import Network, Subnet
 from fairlead.net.drivers.options import parse_ifname, parse_options
 
 IFNAME = "com.docker.network.endpoint.ifname"
@@ -45,8 +46,29 @@ def _outward(candidate: Candidate) -> frozenset[int]:
     endpoint, network, _ = candidate
     if network.spec.internal:
         return frozenset()
-    gateways = {subnet.prefix.version for subnet in network.subnets if subnet.gateway is not None}
+    if (named := endpoint.outside.gateways) is not None:
+        gateways = {gateway.version for gateway in named}
+    else:
+        gateways = {subnet.prefix.version for subnet in network.subnets if subnet.gateway is not None}
     return frozenset(gateways & {address.version for address in endpoint.addresses})
+
+
+# Docker's names in --aux-address for another host on the network that is to be the containers' gateway.
+_OTHER_GATEWAY: Mapping[int, str] = {4: "DefaultGatewayIPv4", 6: "DefaultGatewayIPv6"}
+
+
+def next_hops(network: Network, endpoint: Endpoint) -> Iterator[Ip]:
+    """Where what is for elsewhere is sent if this endpoint carries the default routes, one address of each family."""
+    if network.spec.internal:
+        return
+    named = endpoint.outside.gateways
+    for gateway in map(_gateway_of, network.subnets) if named is None else named:
+        if gateway is not None:
+            yield gateway
+
+
+def _gateway_of(subnet: Subnet) -> Ip | None:
+    return subnet.aux.get(_OTHER_GATEWAY[subnet.prefix.version], subnet.gateway)
 
 
 def interface_name(network: Network, spec: EndpointSpec, taken: Collection[str]) -> str:

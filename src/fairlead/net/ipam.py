@@ -92,7 +92,7 @@ class _Chooser:
         taken = (*self.taken, *(subnet.prefix for subnet in chosen))
         asked = config.subnet
         if asked is not None and not _any_of_size(asked):
-            if any(_overlap(asked, other) for other in taken):
+            if any(overlap(asked, other) for other in taken):
                 raise Forbidden("invalid pool request: Pool overlaps with other one on this address space")
             return asked, ""
         if asked is None and (config.ip_range is not None or config.gateway is not None):
@@ -117,7 +117,7 @@ class _Chooser:
 
     def _warning(self, prefix: Prefix) -> str:
         # 0.0.0.0/1 and its twin are how VPNs spell "default route".
-        hit = [route for route in self.routes if route.prefixlen > 1 and _overlap(route, prefix)]
+        hit = [route for route in self.routes if route.prefixlen > 1 and overlap(route, prefix)]
         if not hit:
             return ""
         listed = ", ".join(str(route) for route in hit)
@@ -132,7 +132,8 @@ def _any_of_size(prefix: Prefix) -> bool:
     return prefix.network_address.is_unspecified and prefix.prefixlen > 0
 
 
-def _overlap(one: Prefix, other: Prefix) -> bool:
+def overlap(one: Prefix, other: Prefix) -> bool:
+    """Whether they share an address; prefixes of two families do not."""
     match one, other:
         case IPv4Network(), IPv4Network():
             return one.overlaps(other)

@@ -235,12 +235,12 @@ def _default_bridge(view: Inspected) -> dict[str, Any]:
     v4, v6 = first4(endpoint), first6(endpoint)
     return {
         "EndpointID": endpoint.id if endpoint else "",
-        "Gateway": gateway_of(network, 4) if v4 else "",
+        "Gateway": gateway_of(network, endpoint, 4) if v4 else "",
         "GlobalIPv6Address": str(v6.ip) if v6 else "",
         "GlobalIPv6PrefixLen": v6.network.prefixlen if v6 else 0,
         "IPAddress": str(v4.ip) if v4 else "",
         "IPPrefixLen": v4.network.prefixlen if v4 else 0,
-        "IPv6Gateway": gateway_of(network, 6) if v6 else "",
+        "IPv6Gateway": gateway_of(network, endpoint, 6) if v6 else "",
         "MacAddress": endpoint.mac if endpoint else "",
     }
 

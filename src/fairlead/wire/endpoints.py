@@ -99,10 +99,10 @@ def _addresses(endpoint: Endpoint | None, network: Network | None) -> dict[str, 
     v4 = first4(endpoint)
     v6 = first6(endpoint)
     return {
-        "Gateway": gateway_of(network, 4) if v4 else "",
+        "Gateway": gateway_of(network, endpoint, 4) if v4 else "",
         "IPAddress": str(v4.ip) if v4 else "",
         "IPPrefixLen": v4.network.prefixlen if v4 else 0,
-        "IPv6Gateway": gateway_of(network, 6) if v6 else "",
+        "IPv6Gateway": gateway_of(network, endpoint, 6) if v6 else "",
         "GlobalIPv6Address": str(v6.ip) if v6 else "",
         "GlobalIPv6PrefixLen": v6.network.prefixlen if v6 else 0,
     }
@@ -118,12 +118,14 @@ def first6(endpoint: Endpoint | None) -> IPv6Interface | None:
     return next(found, None)
 
 
-def gateway_of(network: Network | None, version: int) -> str:
+def gateway_of(network: Network | None, endpoint: Endpoint | None, version: int) -> str:
     """The gateway containers use; "" on internal networks, which have none."""
     if network is None or network.spec.internal:
         return ""
-    gateways = (subnet.gateway for subnet in network.subnets if subnet.prefix.version == version)
-    return next((str(gateway) for gateway in gateways if gateway is not None), "")
+    gateways = [subnet.gateway for subnet in network.subnets if subnet.gateway is not None]
+    if endpoint is not None and endpoint.outside.gateways is not None:
+        gateways = [*endpoint.outside.gateways]
+    return next((str(gateway) for gateway in gateways if gateway.version == version), "")
 
 
 def container_networks(

@@ -6,8 +6,9 @@ from fairlead.errors import InvalidArgument
 from fairlead.ids import EndpointId
 from fairlead.model.endpoint import Endpoint, EndpointSpec
 from fairlead.model.network import Network
+from fairlead.model.outside import Attachment
 from fairlead.net import gateway
-from unit.net.things import endpoint, network
+from unit.net.things import endpoint, ip, network
 
 FOUR, SIX = "10.1.0.5/24", "fd00:1::5/64"
 NET4, NET6 = "10.1.0.0/24", "fd00:1::/64"
@@ -81,3 +82,18 @@ def test_sysctls_of_an_endpoint() -> None:
 def test_sysctls_that_are_not_the_interfaces_own(text: str) -> None:
     with pytest.raises(InvalidArgument, match="invalid endpoint settings"):
         gateway.endpoint_sysctls(EndpointSpec(options={gateway.SYSCTLS: text}))
+
+
+def test_gateways_that_others_named_stand_for_those_of_the_subnets() -> None:
+    named = Attachment(gateways=(ip("10.1.0.254"),))
+    at, home = endpoint(FOUR, SIX, outside=named), network(NET4, NET6)
+    assert gateway.choose([(at, home, 0)]) == (at.id, None)
+    assert list(gateway.next_hops(home, at)) == [ip("10.1.0.254")]
+    assert list(gateway.next_hops(home, endpoint(FOUR, SIX))) == [ip("10.1.0.1"), ip("fd00:1::1")]
+
+
+def test_others_may_say_that_nothing_leads_out() -> None:
+    at = endpoint(FOUR, outside=Attachment(gateways=()))
+    assert gateway.choose([(at, network(NET4), 0)]) == (None, None)
+    assert list(gateway.next_hops(network(NET4), at)) == []
+    assert list(gateway.next_hops(network(NET4, internal=True), endpoint(FOUR))) == []

@@ -8,13 +8,14 @@ from ipaddress import ip_interface, ip_network
 
 from fairlead import ids
 from fairlead.errors import Forbidden, InvalidArgument
-from fairlead.model.address import Interface, Ip
+from fairlead.model.address import Interface
 from fairlead.model.endpoint import Endpoint
 from fairlead.model.host import HostFacts
-from fairlead.model.network import IpamConfig, Network, NetworkSpec, Subnet
+from fairlead.model.network import IpamConfig, Network, NetworkSpec
 from fairlead.net import firewall
 from fairlead.net.drivers.options import BridgeOptions, check_options, parse_options
 from fairlead.net.firewall import GatewayMode, Perimeter
+from fairlead.net.gateway import next_hops
 from fairlead.net.state import HOST, Address, Fact, Link, LinkKind, Route, State, Sysctl
 from fairlead.net.world import World
 
@@ -29,9 +30,6 @@ __all__ = [
     "sandbox_wants",
     "wants",
 ]
-
-# Docker's names in --aux-address for another host on the bridge that is to be the containers' gateway.
-_OTHER_GATEWAY: Mapping[int, str] = {4: "DefaultGatewayIPv4", 6: "DefaultGatewayIPv6"}
 
 # The kernel shows this metric for IPv6 routes that were added without one.
 _IPV6_METRIC = 1024
@@ -200,18 +198,8 @@ def _sandbox_facts(network: Network, endpoint: Endpoint, world: World) -> Iterat
 
 
 def _default_routes(network: Network, endpoint: Endpoint) -> Iterator[Route]:
-    if network.spec.internal:
-        return
-    for subnet in network.subnets:
-        version = subnet.prefix.version
-        carries = endpoint.gateway4 if version == 4 else endpoint.gateway6
-        via = gateway_of(subnet)
-        if carries and via is not None:
-            metric = 0 if version == 4 else _IPV6_METRIC
-            prefix = ip_network("0.0.0.0/0" if version == 4 else "::/0")
+    for via in next_hops(network, endpoint):
+        if endpoint.gateway4 if via.version == 4 else endpoint.gateway6:
+            metric = 0 if via.version == 4 else _IPV6_METRIC
+            prefix = ip_network("0.0.0.0/0" if via.version == 4 else "::/0")
             yield Route(ns=endpoint.container, prefix=prefix, link=endpoint.ifname, via=via, metric=metric)
-
-
-def gateway_of(subnet: Subnet) -> Ip | None:
-    """Where containers send what is for elsewhere."""
-    return subnet.aux.get(_OTHER_GATEWAY[subnet.prefix.version], subnet.gateway)
