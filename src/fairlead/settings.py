@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Network
+
+
+class PublishPolicy(StrEnum):
+    """Who decides whether a packet from outside reaches a published port."""
+
+    OPEN = "open"  # publishing is the decision, as in Docker
+    HOST_FIREWALL = "host-firewall"  # the host's own input rules for that port
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +44,7 @@ class Settings:
     dns_options: tuple[str, ...] = ()
     icc: bool = True
     publish_ip: IPv4Address | IPv6Address | None = None
+    publish_policy: PublishPolicy = PublishPolicy.OPEN
     ip_masq: bool = True
     ip_forward: bool = True
     insecure_registries: tuple[str, ...] = ()

@@ -20,14 +20,17 @@ _CONTAINER = re.compile(r"^\t(?:set|map) .*?^\t\}\n", re.MULTILINE | re.DOTALL)
 def listings() -> dict[str, str]:
     """File name -> content, as this kernel and this nft list it, each in a fresh network namespace."""
     empty = ruleset.load(())
-    found = {"static.nft": _listed(empty, ruleset.TABLE), "user.nft": _listed(ruleset.USER_RULESET, ruleset.USER_TABLE)}
+    found = {
+        "static.nft": _listed(empty, *ruleset.TABLES),
+        "user.nft": _listed(ruleset.USER_RULESET, f"inet {ruleset.USER_TABLE}"),
+    }
     for scenario in SCENARIOS:
-        found[f"{scenario.name}.nft"] = _filled(_listed(ruleset.load(elements(scenario)), ruleset.TABLE))
+        found[f"{scenario.name}.nft"] = _filled(_listed(ruleset.load(elements(scenario)), ruleset.TABLES[0]))
     return found
 
 
-def _listed(text: str, table: str) -> str:
-    script = f"nft -f - && nft list table inet {table}"
+def _listed(text: str, *tables: str) -> str:
+    script = " && ".join(("nft -f -", *(f"nft list table {table}" for table in tables)))
     done = subprocess.run(["unshare", "-n", "sh", "-c", script], input=text, capture_output=True, text=True, check=True)
     return done.stdout
 

@@ -143,6 +143,17 @@ SCENARIOS = (
         published=_bindings((8080, 80), (8443, 443)),
     ),
     Scenario(
+        name="host-firewall",
+        title="A port about which the host's firewall decides",
+        command="docker network create -o fairlead.publish_policy=host-firewall shop\n"
+        "docker run --network shop -p 8080:80 -p 192.0.2.1:8443:443 nginx",
+        says="A packet from outside to such a port is not translated when it comes in, so the host's own input rules "
+        "see it: chain `arrive`. What they let in is marked in chain `input`, behind them, and sent round by the "
+        "tables of the single families; it comes in again at `fl-in`, and is translated there.",
+        options={"fairlead.publish_policy": "host-firewall"},
+        published=(*_bindings((8080, 80)), *_bindings((8443, 443), at=(ip_address("192.0.2.1"),))),
+    ),
+    Scenario(
         name="snat",
         title="A source address of its own",
         command="docker network create -o com.docker.network.host_ipv4=192.0.2.9 shop",

@@ -24,8 +24,8 @@ from fairlead.model.endpoint import Endpoint
 from fairlead.model.host import HostFacts
 from fairlead.model.network import Network, NetworkSpec
 from fairlead.model.port import ContainerPort, PortBinding, Protocol
-from fairlead.net import ipam, ruleset
-from fairlead.net.drivers import DRIVERS
+from fairlead.net import ipam, judgement, ruleset
+from fairlead.net.drivers import DRIVERS, bridge
 from fairlead.net.plan import plan
 from fairlead.net.state import Fact
 from fairlead.net.world import World
@@ -217,6 +217,8 @@ class Lab:
         by_id = {network.id: network for network in self.networks.values()}
         facts: set[Fact] = set()
         for network in by_id.values():
+            if bridge.is_judged(network, self.world):
+                facts |= judgement.facts(ipv6=self.world.host.ipv6)
             mine = [endpoint for endpoint in self.endpoints.values() if endpoint.network == network.id]
             facts |= DRIVERS["bridge"].wants(network, mine, self.world)
             for endpoint in mine:

@@ -83,7 +83,7 @@ def test_checking_changes_nothing(kernel: Kernel) -> None:
 
 
 def test_the_administrators_table_is_made_once_and_left_alone(kernel: Kernel) -> None:
-    assert kernel.nft.has_table()
+    assert kernel.nft.has_tables()
     assert "fairlead-user" in run("nft", "list", "tables")
     run("nft", "add", "rule", "inet", "fairlead-user", "forward", "tcp", "dport", "25", "drop")
     before = run("nft", "list", "table", "inet", "fairlead-user")
@@ -94,7 +94,7 @@ def test_the_administrators_table_is_made_once_and_left_alone(kernel: Kernel) ->
 
 def test_a_missing_table_has_no_elements(kernel: Kernel) -> None:
     run("nft", "flush", "ruleset")
-    assert not kernel.nft.has_table()
+    assert not kernel.nft.has_tables()
     assert kernel.nft.elements() == {}
 
 

@@ -21,9 +21,9 @@ from fairlead.model.host import HostFacts
 from fairlead.model.network import PREDEFINED, Network, NetworkSpec, Subnet
 from fairlead.model.requests import Filters
 from fairlead.model.views import NetworkView
-from fairlead.net import ipam, validate
+from fairlead.net import ipam, judgement, validate
 from fairlead.net.drivers import DRIVERS
-from fairlead.net.drivers.bridge import choose_mtu
+from fairlead.net.drivers.bridge import choose_mtu, is_judged
 from fairlead.net.drivers.options import BRIDGE_NAME, parse_options
 from fairlead.net.plan import plan
 from fairlead.net.state import Address, Link, Route, State, Step, Sysctl
@@ -65,6 +65,15 @@ class Networks:
         if facts is None:
             facts = self._bare[network.id] = DRIVERS[network.driver].network_wants(network, self.world())
         return facts
+
+    def shared_facts(self) -> State:
+        """What networks want on the host in common: there as long as one of them is that wants it."""
+        return frozenset().union(*(self._shared_by(network) for network in self._engine.store.networks))
+
+    def _shared_by(self, network: Network) -> State:
+        world = self.world()
+        judged = network.driver == "bridge" and is_judged(network, world)
+        return judgement.facts(ipv6=world.host.ipv6) if judged else frozenset()
 
     def get(self, identifier: NetworkId) -> Network | None:
         return self._engine.store.networks.get(identifier)
@@ -298,7 +307,7 @@ class Networks:
         """Record, then kernel; on failure neither."""
         self._engine.store.networks.save(network)
         try:
-            facts = self.bare_facts(network)
+            facts = self.bare_facts(network) | self._shared_by(network)
             self._say_if_forwarding(facts)
             self._engine.reconciler.apply(plan(frozenset(), facts), facts)
         except BaseException:
@@ -335,9 +344,9 @@ class Networks:
             raise Forbidden(f"error while removing network: network {network.name} has active endpoints ({who})")
         if network.spec.config_only and any(n.spec.config_from == network.name for n in self._engine.store.networks):
             raise Forbidden(f'configuration network "{network.name}" is in use')
-        facts = self.bare_facts(network)
+        facts, shared = self.bare_facts(network), self._shared_by(network)
         self._drop_record(network)
-        self._engine.kernel.apply(plan(facts, frozenset()))
+        self._engine.kernel.apply(plan(facts | shared, self.shared_facts() if shared else shared))
         self._tell_resolver(network, known=False)
         await self._tell_gone(network, self._engine.outside.of(network.spec))
         self.tell(network, "destroy")

@@ -163,7 +163,7 @@ class Reconciler:
 
     def _wants(self, containers: Iterable[Container]) -> State:
         """Of all scopes: networks, and these containers' endpoints."""
-        facts: set[Fact] = set()
+        facts: set[Fact] = set(self._engine.networks.shared_facts())
         for network in self._engine.store.networks:
             facts |= self._engine.networks.bare_facts(network)
         for container in containers:
@@ -177,7 +177,7 @@ class Reconciler:
         nft, store = self._engine.kernel.nft, self._engine.store
         nft.ensure_user_table()
         made = hashlib.sha256(ruleset.static_ruleset().encode()).hexdigest()
-        if nft.has_table() and store.get_meta("ruleset") == made and store.get_meta("skeleton") == self._skeleton():
+        if nft.has_tables() and store.get_meta("ruleset") == made and store.get_meta("skeleton") == self._skeleton():
             return False
         # Containers in transition too: whoever is on the way out takes its elements along, or the next look does.
         self._passed_over |= self.transitions
@@ -189,8 +189,7 @@ class Reconciler:
         return True
 
     def _skeleton(self) -> str:
-        listing = self._engine.kernel.nft.listing(f"table {ruleset.FAMILY} {ruleset.TABLE}")
-        return hashlib.sha256(ruleset.skeleton(listing).encode()).hexdigest()
+        return hashlib.sha256(ruleset.skeleton(self._engine.kernel.nft.our_listing()).encode()).hexdigest()
 
     # -- mending ----------------------------------------------------------------------------------------------------
 

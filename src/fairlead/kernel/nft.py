@@ -10,7 +10,6 @@ import ctypes
 import json
 import re
 import threading
-from collections.abc import Iterable
 from typing import Any
 
 from fairlead.net import ruleset
@@ -81,7 +80,7 @@ class Nft:
         return listed
 
     def load(self, table: str) -> None:
-        """Replace our table as a whole by ``net.ruleset.load``'s text."""
+        """Replace our tables as a whole by ``net.ruleset.load``'s text."""
         self.run(table)
 
     def elements(self) -> dict[str, dict[str, str]]:
@@ -94,19 +93,23 @@ class Nft:
             raise
         return parse_elements(listing)
 
-    def has_table(self) -> bool:
-        return self._has(_TABLE)
+    def has_tables(self) -> bool:
+        """Whether all of ours are there."""
+        return set(ruleset.TABLES) <= self._tables()
+
+    def our_listing(self) -> str:
+        """The text of our tables, one behind the other."""
+        return "".join(self.listing(f"table {table}") for table in ruleset.TABLES)
 
     def ensure_user_table(self) -> None:
         """Make the administrators' table where there is none; one that is there is theirs."""
-        if not self._has(_USER_TABLE):
+        if _USER_TABLE not in self._tables():
             self.run(ruleset.USER_RULESET)
 
-    def _has(self, table: str) -> bool:
-        return any(f"{found['table']['family']} {found['table']['name']}" == table for found in self._tables())
-
-    def _tables(self) -> Iterable[dict[str, Any]]:
-        return (found for found in self.list_json("tables") if "table" in found)
+    def _tables(self) -> set[str]:
+        """Family and name of every table there is."""
+        found = (each["table"] for each in self.list_json("tables") if "table" in each)
+        return {f"{table['family']} {table['name']}" for table in found}
 
     def _run(self, commands: str, output_flags: int) -> str:
         with self._lock:

@@ -16,6 +16,7 @@ from fairlead.kernel.reaper import CONDEMNED, CONDEMNED_BRIDGES, CONDEMNED_PREFI
 from fairlead.kernel.wiring import OUR_GROUP
 from fairlead.model.address import Ip, Prefix
 from fairlead.model.host import HostFacts
+from fairlead.net import judgement
 from fairlead.net.state import (
     HOST,
     ROUTE_PROTOCOL,
@@ -29,7 +30,7 @@ from fairlead.net.state import (
     Sysctl,
 )
 
-_OUR_NAMES = re.compile(r"veth[0-9a-f]{7}\Z|br-[0-9a-f]{12}\Z")
+_OUR_NAMES = re.compile(rf"veth[0-9a-f]{{7}}\Z|br-[0-9a-f]{{12}}\Z|{judgement.IN}\Z|{judgement.OUT}\Z")
 _RESOLV_CONF = "/etc/resolv.conf"
 
 # Peer of a host link: (container, name there), ("", "") where it leads to none of ours.

@@ -18,7 +18,7 @@ from fairlead.kernel.netlink.connection import Reply
 from fairlead.kernel.netlink.rules import RuleEntry
 from fairlead.kernel.netns import Namespace
 from fairlead.kernel.reaper import condemn
-from fairlead.net.state import HOST, ROUTE_PROTOCOL, Address, Link, LinkKind, Neighbour, Route, Rule, Sysctl
+from fairlead.net.state import HOST, ROUTE_PROTOCOL, Address, Link, LinkKind, Neighbour, Route, Rule, Sysctl, makes_pair
 
 # Our mark on host links beside the alias; a link's group has no other use on them.
 OUR_GROUP = 0x0F1EA0
@@ -67,7 +67,7 @@ class Wiring:
                 self._raise_later(link.name)
             case Link(kind=LinkKind.BRIDGE):
                 self._new_bridge(link)
-            case Link(kind=LinkKind.VETH) if link.ns == HOST:
+            case Link(kind=LinkKind.VETH) if makes_pair(link):
                 self._new_veth(link)
             case _:
                 self._adjust(link)
@@ -88,12 +88,14 @@ class Wiring:
         self._queue(codec.set_link(found.index, edit), "set up link", link.name)
 
     def _new_veth(self, link: Link) -> None:
-        sandbox = self._sandboxes.get(link.peer_ns)
+        sandbox = self._ns if link.peer_ns == self._id else self._sandboxes.get(link.peer_ns)
         if sandbox is None:
             raise KernelError("add link", f"{link.name}: no sandbox {link.peer_ns[:12]}", errno.ENOENT)
         master = self._index(link.master) if link.master else 0
         near = VethEnd(name=link.name, mac=link.mac, mtu=link.mtu, group=OUR_GROUP, master=master)
-        far = VethEnd(name=link.peer, mac=link.peer_mac, mtu=link.mtu, namespace=sandbox.fd)
+        far = VethEnd(
+            name=link.peer, mac=link.peer_mac, mtu=link.mtu, namespace=None if sandbox is self._ns else sandbox.fd
+        )
         self._queue(codec.new_veth(near, far), "add link", link.name, clash=lambda: self._check_veth(link, sandbox))
         self._dress_veth(link)
 
@@ -128,7 +130,7 @@ class Wiring:
         return far is not None and far.index == found.peer_index and far.peer_index == found.index
 
     def _adjust(self, link: Link) -> None:
-        """A sandbox's end of a veth pair, or the loopback: there already, now brought into shape."""
+        """The end of a veth pair that was brought along, or the loopback: there already, now brought into shape."""
         self._send()
         found = self._ns.netlink.link(link.name)
         if found is None:
@@ -137,6 +139,7 @@ class Wiring:
         edit = LinkEdit(
             mtu=link.mtu if link.mtu not in (0, found.mtu) else None,
             mac=link.mac if link.mac not in ("", found.mac) else None,
+            alias=link.alias if link.alias not in ("", found.alias) else None,
             up=False if found.up and not link.up else None,
         )
         if edit != LinkEdit():

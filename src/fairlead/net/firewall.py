@@ -42,6 +42,7 @@ class Perimeter:
     masquerade: bool = True
     snat: tuple[Ip, ...] = ()
     trusted: tuple[str, ...] = ()
+    judged: bool = False  # the host's own input rules decide about published ports
 
     def mode(self, version: int) -> GatewayMode:
         return self.modes[0] if version == 4 else self.modes[1]
@@ -113,6 +114,8 @@ def published(perimeter: Perimeter, endpoint: Endpoint) -> Iterator[Element]:
         if target is None or run.host_ip == _LOOPBACK6 or perimeter.mode(run.host_ip.version) is GatewayMode.ROUTED:
             continue
         yield _translation(run, target.ip)
+        if perimeter.judged and not run.host_ip.is_loopback:
+            yield _judgement(run)
 
 
 def _translation(run: _Run, target: Ip) -> Element:
@@ -123,6 +126,12 @@ def _translation(run: _Run, target: Ip) -> Element:
         return Element(container=f"ranges{version}{at}", key=key, value=str(target))
     key = f"{where}{run.protocol} . {run.low}"
     return Element(container=f"published{version}{at}", key=key, value=f"{target} . {run.target}")
+
+
+def _judgement(run: _Run) -> Element:
+    at, where = ("", "") if run.host_ip.is_unspecified else ("_at", f"{run.host_ip} . ")
+    span = str(run.low) if run.low == run.high else f"{run.low}-{run.high}"
+    return Element(container=f"judged{run.host_ip.version}{at}", key=f"{where}{run.protocol} . {span}")
 
 
 def _runs(bindings: Sequence[PortBinding]) -> Iterator[_Run]:

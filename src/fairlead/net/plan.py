@@ -17,6 +17,7 @@ from fairlead.net.state import (
     Element,
     Fact,
     Link,
+    LinkKind,
     Neighbour,
     Remove,
     Route,
@@ -25,6 +26,7 @@ from fairlead.net.state import (
     State,
     Step,
     Sysctl,
+    makes_pair,
     needs,
     slot,
 )
@@ -118,7 +120,8 @@ def _rank(fact: Fact) -> tuple[int, int, Slot]:
     match fact:
         case Link():
             # A bridge, then the host's end of a pair, then the end in the sandbox that was made with it.
-            return (0, 2 if fact.ns != HOST else 1 if fact.master else 0, slot(fact))
+            brought = fact.kind is LinkKind.VETH and not makes_pair(fact)
+            return (0, 2 if fact.ns != HOST or brought else 1 if fact.master else 0, slot(fact))
         case Sysctl():
             # Before addresses: an interface with disable_ipv6 refuses them.
             return (1, 0, slot(fact))

@@ -1,4 +1,4 @@
-"""Our one nft table: chains that never change as text, and the sets and maps whose elements say all that varies.
+"""Our nft table: chains that never change as text, and the sets and maps whose elements say all that varies.
 
 Every packet meets the same few rules, however many networks and ports there are; a change is elements added and
 deleted in one transaction. An element's key and value are kept in nft's own text form: fields joined by `` . ``,
@@ -11,11 +11,17 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 
+from fairlead.net.judgement import IN, MARK, PEER4, PEER6, PRIORITY
 from fairlead.net.state import Add, Change, Element, Remove, Step
 
 FAMILY = "inet"
 TABLE = "fairlead"
 USER_TABLE = "fairlead-user"
+
+# nft has no "dup" in tables of both families, so one chain has a table of its own in each.
+TABLES = (f"{FAMILY} {TABLE}", f"ip {TABLE}", f"ip6 {TABLE}")
+
+_AGAIN_TO = (("ip", PEER4), ("ip6", PEER6))
 
 # name -> type, flags. A map's type has a colon.
 CONTAINERS: Mapping[str, tuple[str, bool]] = {
@@ -44,6 +50,11 @@ CONTAINERS: Mapping[str, tuple[str, bool]] = {
     "ranges6": ("inet_proto . inet_service : ipv6_addr", True),
     "ranges4_at": ("ipv4_addr . inet_proto . inet_service : ipv4_addr", True),
     "ranges6_at": ("ipv6_addr . inet_proto . inet_service : ipv6_addr", True),
+    # Published ports about which the host's own input rules decide first.
+    "judged4": ("inet_proto . inet_service", True),
+    "judged6": ("inet_proto . inet_service", True),
+    "judged4_at": ("ipv4_addr . inet_proto . inet_service", True),
+    "judged6_at": ("ipv6_addr . inet_proto . inet_service", True),
     # Container ports that may be reached at the container's own address (routed mode, trusted interfaces).
     "ports4": ("ipv4_addr . inet_proto . inet_service", True),
     "ports6": ("ipv6_addr . inet_proto . inet_service", True),
@@ -52,16 +63,18 @@ CONTAINERS: Mapping[str, tuple[str, bool]] = {
 # Elements stand last in a set's listing, over as many lines as they need.
 _LISTED_ELEMENTS = re.compile(r"\t\telements = \{.*?\}\n", re.DOTALL)
 
-_CHAINS = """\
-	chain loopback {
+_CHAINS = f"""\
+	chain loopback {{
 		type filter hook prerouting priority raw; policy accept;
 		iif != "lo" ip daddr 127.0.0.0/8 drop comment "our bridges have route_localnet: only the host may use it"
 		iif != "lo" ip saddr 127.0.0.0/8 drop
-	}
+		iifname "{IN}" meta mark set {MARK} comment "for a strict rp_filter: came in elsewhere"
+	}}
 
-	chain forward {
+	chain forward {{
 		type filter hook forward priority filter; policy accept;
 		ct state established,related accept
+		iifname "{IN}" meta mark set 0x0
 		iifname . oifname @same_bridge iifname != @no_icc accept
 		iifname @internal drop
 		oifname @internal drop
@@ -69,48 +82,70 @@ _CHAINS = """\
 		ct status dnat accept comment "published"
 		oifname != @bridges accept
 		meta nfproto . oifname @open accept
-		meta nfproto . oifname @routed meta l4proto { icmp, ipv6-icmp } accept
+		meta nfproto . oifname @routed meta l4proto {{ icmp, ipv6-icmp }} accept
 		ip daddr . meta l4proto . th dport @ports4 jump direct
 		ip6 daddr . meta l4proto . th dport @ports6 jump direct
 		drop comment "unpublished ports, other networks"
-	}
+	}}
 
-	chain direct {
+	chain direct {{
 		meta nfproto . oifname @routed accept
 		iifname . oifname @trusted accept
-	}
+	}}
 
-	chain prerouting {
+	chain prerouting {{
 		type nat hook prerouting priority dstnat; policy accept;
-		fib daddr type local jump publish
-	}
+		fib daddr type local jump arrive
+	}}
 
-	chain output {
+	chain arrive {{
+		iifname "{IN}" goto publish comment "let in by the host's own input rules"
+		iifname @bridges goto publish comment "from containers: not the host's business"
+		meta nfproto ipv4 meta l4proto . th dport @judged4 accept comment "on to the host's input rules"
+		meta nfproto ipv6 meta l4proto . th dport @judged6 accept
+		ip daddr . meta l4proto . th dport @judged4_at accept
+		ip6 daddr . meta l4proto . th dport @judged6_at accept
+		goto publish
+	}}
+
+	chain input {{
+		type filter hook input priority filter + 90; policy accept;
+		ct state != new accept
+		meta priority {PRIORITY} meta priority set none comment "a mark of ours, made below and nowhere else"
+		iifname "{IN}" drop comment "was published a moment ago, and is not any more"
+		iifname @bridges accept
+		meta nfproto ipv4 meta l4proto . th dport @judged4 meta priority set {PRIORITY}
+		meta nfproto ipv6 meta l4proto . th dport @judged6 meta priority set {PRIORITY}
+		ip daddr . meta l4proto . th dport @judged4_at meta priority set {PRIORITY}
+		ip6 daddr . meta l4proto . th dport @judged6_at meta priority set {PRIORITY}
+	}}
+
+	chain output {{
 		type nat hook output priority -100; policy accept;
 		fib daddr type local jump publish
-	}
+	}}
 
-	chain publish {
+	chain publish {{
 		ip6 daddr ::1 return comment "cannot be translated: a listener serves it"
 		ip6 saddr fe80::/10 return
-		meta nfproto vmap { ipv4 : goto publish4, ipv6 : goto publish6 }
-	}
+		meta nfproto vmap {{ ipv4 : goto publish4, ipv6 : goto publish6 }}
+	}}
 
-	chain publish4 {
+	chain publish4 {{
 		dnat ip to meta l4proto . th dport map @published4
 		dnat ip to ip daddr . meta l4proto . th dport map @published4_at
 		dnat ip to meta l4proto . th dport map @ranges4
 		dnat ip to ip daddr . meta l4proto . th dport map @ranges4_at
-	}
+	}}
 
-	chain publish6 {
+	chain publish6 {{
 		dnat ip6 to meta l4proto . th dport map @published6
 		dnat ip6 to ip6 daddr . meta l4proto . th dport map @published6_at
 		dnat ip6 to meta l4proto . th dport map @ranges6
 		dnat ip6 to ip6 daddr . meta l4proto . th dport map @ranges6_at
-	}
+	}}
 
-	chain postrouting {
+	chain postrouting {{
 		type nat hook postrouting priority srcnat; policy accept;
 		ct status dnat iifname . oifname @same_bridge masquerade comment "hairpin: answers must come back here"
 		ip saddr . ip daddr @hairpin4 masquerade comment "the same where br_netfilter hides the interface"
@@ -122,7 +157,17 @@ _CHAINS = """\
 		snat ip6 to ip6 saddr map @snat6
 		ip saddr @masquerade4 masquerade
 		ip6 saddr @masquerade6 masquerade
-	}
+	}}
+"""
+
+_AGAIN = """\
+table {family} {table} {{
+	chain input {{
+		type filter hook input priority filter + 91; policy accept;
+		meta priority {priority} dup to {to} comment "let in: comes back at {link}, and is published there"
+		meta priority {priority} drop
+	}}
+}}
 """
 
 USER_RULESET = f"""\
@@ -136,9 +181,12 @@ table {FAMILY} {USER_TABLE} {{
 
 
 def static_ruleset() -> str:
-    """The table with its chains, sets and maps, and no element."""
+    """The tables with their chains, sets and maps, and no element."""
     sets = "".join(_declaration(name, *kind) for name, kind in CONTAINERS.items())
-    return f"table {FAMILY} {TABLE} {{\n{sets}{_CHAINS}}}\n"
+    again = "".join(
+        _AGAIN.format(family=family, table=TABLE, priority=PRIORITY, to=to, link=IN) for family, to in _AGAIN_TO
+    )
+    return f"table {FAMILY} {TABLE} {{\n{sets}{_CHAINS}}}\n{again}"
 
 
 def _declaration(name: str, kind: str, interval: bool) -> str:
@@ -148,9 +196,9 @@ def _declaration(name: str, kind: str, interval: bool) -> str:
 
 
 def load(elements: Iterable[Element]) -> str:
-    """The whole table anew, elements included, whatever was there before: one transaction."""
+    """The tables anew, elements included, whatever was there before: one transaction."""
     # add before delete: deleting what is not there fails, and "destroy" needs a newer nft.
-    fresh = f"table {FAMILY} {TABLE} {{}}\ndelete table {FAMILY} {TABLE}\n"
+    fresh = "".join(f"table {table} {{}}\ndelete table {table}\n" for table in TABLES)
     return fresh + static_ruleset() + transaction(Add(element) for element in elements)
 
 

@@ -33,7 +33,8 @@ class Link:
     """A network interface.
 
     A veth pair is one fact on each side; the host's side names its peer (``peer_ns``, ``peer``) and is the one that is
-    added: the kernel makes both ends from one message. ``mac`` "" and ``mtu`` 0 mean whatever the kernel chooses.
+    added: the kernel makes both ends from one message. Of a pair with both ends on the host it is the one whose name
+    comes first. ``mac`` "" and ``mtu`` 0 mean whatever the kernel chooses.
     ``alias`` is our mark on host links: ``<container>/<network>`` on a veth, ``<network name>`` on a bridge.
     ``isolated`` is bridge-port isolation (ICC off); ``hairpin`` lets a bridge port send back where it came from.
     """
@@ -165,13 +166,18 @@ def slot(fact: Fact) -> Slot:
             return ("element", fact.container, fact.key)
 
 
+def makes_pair(link: Link) -> bool:
+    """Whether this end of a veth pair is the one that is added, and brings the other along."""
+    return link.ns == HOST and (link.peer_ns != HOST or not link.peer or link.name < link.peer)
+
+
 def needs(fact: Fact) -> Iterator[Slot]:
     """The slots that must be filled before this fact can be added."""
     match fact:
         case Link():
             if fact.master:
                 yield ("link", fact.ns, fact.master)
-            if fact.kind is LinkKind.VETH and fact.ns != HOST:
+            if fact.kind is LinkKind.VETH and not makes_pair(fact):
                 yield ("link", fact.peer_ns, fact.peer)
         case Address():
             yield ("link", fact.ns, fact.link)

@@ -13,7 +13,7 @@ from fairlead.net.drivers import DRIVERS, bridge
 from fairlead.net.firewall import GatewayMode
 from fairlead.net.state import HOST, Address, Element, Link, Route, State, Sysctl
 from fairlead.net.world import World
-from fairlead.settings import Settings
+from fairlead.settings import PublishPolicy, Settings
 from unit.net.things import CONTAINER, WORLD, binding, endpoint, network
 
 B = "com.docker.network.bridge"
@@ -246,6 +246,7 @@ def test_every_address_is_published_on_by_either_name(text: str) -> None:
         (spec(options={"com.docker.network.driver.mtu": "-1"}), "invalid MTU number: -1"),
         (spec(options={"com.docker.network.container_iface_prefix": "thirteen-long"}), "container_iface_prefix value"),
         (spec(options={"com.docker.network.host_ipv4": "fd00::1"}), "fd00::1 is not an IPv4 address"),
+        (spec(options={"fairlead.publish_policy": "ufw"}), "publish_policy value: ufw (choose open or host-firewall)"),
         (spec(enable_ipv6=True), "IPv6 disabled"),
     ],
 )
@@ -278,3 +279,13 @@ def test_host_and_none_hold_nothing_and_are_there_once(driver: str, name: str) -
     assert module.endpoint_wants(own, endpoint(), WORLD) == module.sandbox_wants(own, endpoint(), WORLD) == frozenset()
     with pytest.raises(Forbidden, match=f'only one instance of "{driver}" network is allowed'):
         module.check(NetworkSpec(name="mine", driver=driver), HostFacts())
+
+
+def test_who_decides_about_published_ports_is_the_engines_word_unless_the_network_has_one() -> None:
+    strict = World(settings=Settings(publish_policy=PublishPolicy.HOST_FIREWALL), host=HostFacts())
+    label = "fairlead.publish_policy"
+    assert not bridge.is_judged(network(), WORLD)
+    assert bridge.is_judged(network(), strict)
+    assert bridge.is_judged(network(options={label: "host-firewall"}), WORLD)
+    assert not bridge.is_judged(network(options={label: "open"}), strict)
+    assert not bridge.is_judged(network(internal=True), strict)

@@ -169,3 +169,21 @@ def test_elements_are_the_same_every_time() -> None:
     other = endpoint(published=tuple(binding("0.0.0.0", port, port) for port in (3, 1, 2)))
     wanted = [Element(container="ranges4", key="tcp . 1-3", value="10.1.0.5")]
     assert list(firewall.published(perimeter(), one)) == list(firewall.published(perimeter(), other)) == wanted
+
+
+def test_judged_ports_are_named_beside_their_translation_but_not_on_loopback() -> None:
+    ports = (
+        binding("0.0.0.0", 8080, 80),
+        binding("::", 8080, 80),
+        binding("127.0.0.1", 8081, 81),
+        *(binding("192.0.2.1", port, port, Protocol.UDP) for port in range(9000, 9004)),
+    )
+    home = endpoint("10.1.0.5/24", "fd00:1::5/64", published=ports)
+    found = shown(firewall.endpoint_elements(perimeter("10.1.0.0/24", "fd00:1::/64", judged=True), home))
+    assert {text for text in found if text.startswith("judged")} == {
+        "judged4 tcp . 8080",
+        "judged6 tcp . 8080",
+        "judged4_at 192.0.2.1 . udp . 9000-9003",
+    }
+    openly = shown(firewall.endpoint_elements(perimeter("10.1.0.0/24", "fd00:1::/64"), home))
+    assert found - openly == {text for text in found if text.startswith("judged")}

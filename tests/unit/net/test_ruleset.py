@@ -16,9 +16,11 @@ def test_every_set_a_rule_names_is_declared_and_used() -> None:
     assert named == set(ruleset.CONTAINERS)
 
 
-def test_load_replaces_the_whole_table_at_once() -> None:
+def test_load_replaces_the_whole_tables_at_once() -> None:
     text = ruleset.load([BRIDGE, PORT])
-    assert text.startswith("table inet fairlead {}\ndelete table inet fairlead\ntable inet fairlead {\n")
+    fresh = [f"table {table} {{}}\ndelete table {table}\n" for table in ruleset.TABLES]
+    assert text.startswith("".join(fresh) + "table inet fairlead {\n")
+    assert all(f"table {table} {{\n" in text for table in ruleset.TABLES)
     assert text.endswith(
         'add element inet fairlead bridges { "br-1" }\n'
         "add element inet fairlead published4 { tcp . 80 : 10.1.0.5 . 80 }\n"

@@ -18,6 +18,7 @@ from fairlead.net.firewall import GatewayMode, Perimeter
 from fairlead.net.gateway import next_hops
 from fairlead.net.state import HOST, Address, Fact, Link, LinkKind, Route, State, Sysctl
 from fairlead.net.world import World
+from fairlead.settings import PublishPolicy
 
 __all__ = [
     "BridgeOptions",
@@ -25,6 +26,7 @@ __all__ = [
     "check",
     "choose_mtu",
     "endpoint_wants",
+    "is_judged",
     "network_wants",
     "parse_options",
     "sandbox_wants",
@@ -62,7 +64,13 @@ def bridge_name(network: Network) -> str:
     return parse_options(network.spec).name or f"br-{ids.short(network.id)}"
 
 
-def perimeter(network: Network, options: BridgeOptions) -> Perimeter:
+def is_judged(network: Network, world: World) -> bool:
+    """Whether the host's own input rules decide about the network's published ports."""
+    policy = parse_options(network.spec).publish_policy or world.settings.publish_policy
+    return policy is PublishPolicy.HOST_FIREWALL and not network.spec.internal
+
+
+def perimeter(network: Network, options: BridgeOptions, world: World) -> Perimeter:
     """The network as the firewall sees it."""
     return Perimeter(
         bridge=network.bridge or bridge_name(network),
@@ -73,6 +81,7 @@ def perimeter(network: Network, options: BridgeOptions) -> Perimeter:
         masquerade=options.masquerade,
         snat=options.snat,
         trusted=options.trusted,
+        judged=is_judged(network, world),
     )
 
 
@@ -84,7 +93,7 @@ def wants(network: Network, endpoints: Sequence[Endpoint], world: World) -> Stat
 def network_wants(network: Network, world: World) -> State:
     """The bridge, its gateway addresses, what the kernel must allow, and the firewall's view of it."""
     options = parse_options(network.spec)
-    border = perimeter(network, options)
+    border = perimeter(network, options, world)
     facts: set[Fact] = {_bridge_link(network, border.bridge, world)}
     facts.update(Address(ns=HOST, link=border.bridge, address=own) for own in _own_addresses(network, options))
     facts.update(_sysctls(network, border.bridge, world))
@@ -149,7 +158,7 @@ def _sysctls(network: Network, bridge: str, world: World) -> Iterator[Sysctl]:
 def endpoint_wants(network: Network, endpoint: Endpoint, world: World) -> State:
     """The host's end of the veth pair, and the published ports."""
     options = parse_options(network.spec)
-    border = perimeter(network, options)
+    border = perimeter(network, options, world)
     return frozenset({_host_link(network, endpoint, options, world), *firewall.endpoint_elements(border, endpoint)})
 
 

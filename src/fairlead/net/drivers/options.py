@@ -12,11 +12,13 @@ from fairlead.errors import EngineError, InvalidArgument
 from fairlead.model.address import Ip
 from fairlead.model.network import NetworkSpec
 from fairlead.net.firewall import GatewayMode
+from fairlead.settings import PublishPolicy
 
 BRIDGE = "com.docker.network.bridge"
 BRIDGE_NAME = f"{BRIDGE}.name"
 MTU = "com.docker.network.driver.mtu"
 IFACE_PREFIX = "com.docker.network.container_iface_prefix"
+PUBLISH_POLICY = "fairlead.publish_policy"
 
 _LONGEST_MTU = 65535
 # What the kernel's hands call a link that waits to be deleted.
@@ -26,7 +28,10 @@ _IFNAME = re.compile(r"[^\s/:]{1,15}\Z")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BridgeOptions:
-    """``name`` "" and ``mtu`` 0 are for the engine to choose; ``publish_ip`` None is every address."""
+    """``name`` "" and ``mtu`` 0 are for the engine to choose; ``publish_ip`` None is every address.
+
+    ``publish_policy`` None is the engine's.
+    """
 
     name: str = ""
     masquerade: bool = True
@@ -41,6 +46,7 @@ class BridgeOptions:
     iface_prefix: str = "eth"
     snat4: Ip | None = None
     snat6: Ip | None = None
+    publish_policy: PublishPolicy | None = None
 
     @property
     def snat(self) -> tuple[Ip, ...]:
@@ -117,6 +123,13 @@ def _parse_mode(text: str) -> GatewayMode:
         raise ValueError(f"unknown gateway mode {text}") from None
 
 
+def _parse_publish_policy(text: str) -> PublishPolicy | None:
+    try:
+        return PublishPolicy(text) if text else None
+    except ValueError:
+        raise ValueError(f"choose {' or '.join(PublishPolicy)}") from None
+
+
 def parse_ifname(text: str) -> str:
     """A name the kernel takes for an interface: 1 to 15 characters, no space, slash or colon, not ``.`` or ``..``."""
     if _IFNAME.match(text) is None or text in (".", "..") or not text.isprintable() or '"' in text:
@@ -153,4 +166,5 @@ _OPTIONS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     IFACE_PREFIX: ("iface_prefix", _parse_prefix),
     "com.docker.network.host_ipv4": ("snat4", _parse_ip),
     "com.docker.network.host_ipv6": ("snat6", _parse_ip),
+    PUBLISH_POLICY: ("publish_policy", _parse_publish_policy),
 }
