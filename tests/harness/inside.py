@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import os
 import socket
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from typing import TypeVar
@@ -91,6 +92,36 @@ def udp_echo(netns: str, port: int) -> Iterator[None]:
         over.set()
         thread.join()
         server.close()
+
+
+@contextlib.contextmanager
+def tcp_echo(netns: str, port: int) -> Iterator[None]:
+    """A TCP server inside ``netns``, in both families, that sends back what it gets on every connection."""
+    server = run(netns, lambda: socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True))
+    links: list[socket.socket] = []
+
+    def serve(link: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while part := link.recv(65536):
+                link.sendall(part)
+
+    def accept() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                links.append(server.accept()[0])
+                threading.Thread(target=serve, args=links[-1:], name=f"tcp echo {port}", daemon=True).start()
+
+    thread = threading.Thread(target=accept, name=f"tcp echo server {port}")
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+        for each in (server, *links):
+            # With a reset: an end that nobody answers any more would keep its namespace for half a minute.
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            each.close()
 
 
 def udp(address: str, port: int, payload: bytes, timeout: float = 2.0) -> bytes:

@@ -243,6 +243,9 @@ def test_thousand_ports_are_held_until_released(machine: Path) -> None:
         async with running(processes) as again:
             assert [port.port for port in (await again.held()).ports["c"]] == list(range(20_000, 21_000))
             assert len((await again.adopt()).ports["c"]) == 1000
+            await again.release_some_ports("c", [("tcp", "127.0.0.1", 20_500), ("tcp", "127.0.0.1", 1)])
+            assert not taken(20_500)
+            assert (await again.stats())["ports"] == len((await again.held()).ports["c"]) == 999
             await again.release_ports("c")
             await again.release_ports("c")
             assert (await again.stats())["ports"] == 0

@@ -164,6 +164,10 @@ class Resolver:
         """All of the owner's."""
         await self._tell(self._mirror.release(owner))
 
+    async def release_some_ports(self, owner: str, keys: Iterable[tuple[str, str, int]]) -> None:
+        """Those of the owner's with these (protocol, ip, port)."""
+        await self._tell(self._mirror.release_some(owner, [PortName(*key) for key in keys]))
+
     # -- what there is ----------------------------------------------------------------------------------------------
 
     async def held(self) -> Held:

@@ -86,6 +86,7 @@ class Operations:
             "drop_endpoint": self._drop_endpoint,
             "hold": self._hold,
             "release": self._release,
+            "release_some": self._release_some,
             "dump": self._dump,
             "adopt_sandbox": self._adopt_sandbox,
             "adopt_ports": self._adopt_ports,
@@ -159,6 +160,10 @@ class Operations:
 
     def _release(self, op: Json, _rights: _Rights) -> _Effect:
         return partial(self._ports.release, protocol.text(op, "owner"))
+
+    def _release_some(self, op: Json, _rights: _Rights) -> _Effect:
+        names = [protocol.port_from_json(port) for port in protocol.tables(op, "ports")]
+        return partial(self._ports.release_some, protocol.text(op, "owner"), names)
 
     def _dump(self, _op: Json, _rights: _Rights) -> _Effect:
         """All that is known, so that a daemon that comes back knows it too; descriptors are adopted one by one."""

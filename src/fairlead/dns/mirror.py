@@ -110,6 +110,18 @@ class Mirror:
             os.close(fd)
         return Operation({"op": "release", "owner": owner})
 
+    def release_some(self, owner: str, gone: Sequence[PortName]) -> Operation:
+        keys = {name[:3] for name in gone}
+        kept = []
+        for name, fd in self._ports.pop(owner, []):
+            if name[:3] in keys:
+                os.close(fd)
+            else:
+                kept.append((name, fd))
+        if kept:
+            self._ports[owner] = kept
+        return Operation({"op": "release_some", "owner": owner, "ports": protocol.ports_to_json(gone)})
+
     def replay(self) -> Iterator[Operation]:
         """All of it, for a process that knows nothing: names first, so that no question finds a half-known world."""
         for network in self._networks:

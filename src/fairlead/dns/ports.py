@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from fairlead.dns.loop import Loop
 from fairlead.dns.relay import Relay, open_relay
@@ -54,6 +54,15 @@ class Ports:
     def release(self, owner: str) -> None:
         for port in self._owners.pop(owner, {}).values():
             port.close()
+
+    def release_some(self, owner: str, names: Iterable[PortName]) -> None:
+        """Those of the owner's that have these protocols, addresses and ports."""
+        ports = self._owners.get(owner, {})
+        for name in names:
+            if (port := ports.pop(name[:3], None)) is not None:
+                port.close()
+        if not ports:
+            self._owners.pop(owner, None)
 
     def fds(self, owner: str, start: int, count: int) -> list[int]:
         """Descriptors of some of the owner's ports, in the order of ``held``."""

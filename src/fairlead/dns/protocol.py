@@ -15,7 +15,7 @@ from fairlead.dns.message import DnsError
 from fairlead.dns.view import EndpointNames, NamedPort, PortName, View
 
 # Raised when an older process must be replaced by a newer one before it is spoken to further.
-VERSION = 1
+VERSION = 2
 # The kernel takes 253 descriptors a message (SCM_MAX_FD); frames keep well below.
 MOST_FDS = 240
 

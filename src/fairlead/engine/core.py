@@ -23,6 +23,7 @@ from fairlead.engine.launching import Launching
 from fairlead.engine.lifecycle import Lifecycle
 from fairlead.engine.networks import Networks
 from fairlead.engine.outside import Parties
+from fairlead.engine.publishing import Publishing
 from fairlead.engine.reconcile import Reconciler
 from fairlead.engine.sandboxes import Sandboxes
 from fairlead.engine.system import System
@@ -71,6 +72,7 @@ class Engine:
         self.lifecycle = Lifecycle(self)
         self.execs = Execs(self)
         self.containers = Containers(self)
+        self.publishing = Publishing(self)
         self.system = System(self)
 
     def spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:

@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, IPv6Address
 from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
-from fairlead.dns.view import HeldPort
+from fairlead.dns.view import HeldPort, PortName
 from fairlead.errors import EngineError
 from fairlead.ids import ContainerId
 from fairlead.kernel import ports as kernel_ports
@@ -85,12 +85,19 @@ class Claims:
 
     async def claim(self, container: Container, endpoints: Sequence[Endpoint]) -> tuple[Endpoint, ...]:
         """The endpoints with concrete bindings, every one of them bound; raises with none left bound."""
-        requests, homes = self._requests(container), self._homes(endpoints)
+        bare = tuple(replace(endpoint, published=()) for endpoint in endpoints)
+        return self.claim_more(container, bare, self.requests(container))
+
+    def claim_more(
+        self, container: Container, endpoints: Sequence[Endpoint], requests: Sequence[PortRequest]
+    ) -> tuple[Endpoint, ...]:
+        """The endpoints with further bindings, every one of them bound; raises with none of these left bound."""
+        homes = self._homes(endpoints)
         if not requests or not homes:
-            return tuple(replace(endpoint, published=()) for endpoint in endpoints)
+            return tuple(endpoints)
         claims: list[_Claim] = []
         opened: list[PortBinding] = []
-        own: _Taken = defaultdict(set)
+        own = _taken(endpoints)
         choice = _Choice.of_this_host() if any(not request.low for request in requests) else _Choice()
         try:
             for request in requests:
@@ -111,9 +118,13 @@ class Claims:
         self._claimed[container.id] = claims
         bindings = [*(claim.binding for claim in claims), *opened]
         return tuple(
-            replace(e, published=tuple(b for b in bindings if homes[b.host_ip.version].endpoint.id == e.id))
+            replace(e, published=(*e.published, *(b for b in bindings if homes[b.host_ip.version].endpoint.id == e.id)))
             for e in endpoints
         )
+
+    def leads_out(self, endpoints: Sequence[Endpoint]) -> bool:
+        """Whether there is an endpoint that can publish."""
+        return bool(self._homes(endpoints))
 
     # -- where ------------------------------------------------------------------------------------------------------
 
@@ -139,7 +150,8 @@ class Claims:
                 opened.append(_ANY4 if ip.version == 4 else _ANY6)
         return claimed, opened
 
-    def _requests(self, container: Container) -> list[PortRequest]:
+    def requests(self, container: Container) -> list[PortRequest]:
+        """All that -p and -P ask for."""
         requests = list(container.spec.ports)
         if container.host.publish_all_ports:
             asked = {request.container for request in requests}
@@ -246,6 +258,12 @@ class Claims:
             for claim in claims:
                 claim.socket.close()
 
+    async def let_go(self, container: Container, bindings: Iterable[PortBinding]) -> None:
+        """Of a container's ports only these; relayed connections through them end."""
+        keys = [_key(binding) for binding in bindings if _is_claimed(binding)]
+        if keys:
+            await self._engine.resolver.release_some_ports(container.id, keys)
+
     async def release(self, container: Container) -> None:
         self.abandon(container)
         if container.id in self._holding or any(e.published for e in container.endpoints):
@@ -256,15 +274,26 @@ class Claims:
         """A daemon's start: for these containers the resolver process holds ports already."""
         self._holding.update(ContainerId(owner) for owner in owners)
 
-    async def bind_again(self, container: Container) -> None:
-        """Both daemon and resolver were gone: the recorded ports are claimed anew, as far as nobody took them."""
+    async def bind_again(self, container: Container, held: Iterable[PortName] = ()) -> None:
+        """Recorded ports that nobody holds are claimed anew, as far as nobody took them; others held are let go."""
+        known = {name[:3] for name in held}
+        wanted = {_key(b): b for endpoint in container.endpoints for b in endpoint.published if _is_claimed(b)}
         claims = []
-        for endpoint in container.endpoints:
-            for binding in filter(_is_claimed, endpoint.published):
-                with contextlib.suppress(kernel_ports.PortError):
-                    claims += self._bind(binding.container, (binding.host_ip,), binding.host_port)
+        for key in wanted.keys() - known:
+            with contextlib.suppress(kernel_ports.PortError):
+                claims += self._bind(wanted[key].container, (wanted[key].host_ip,), wanted[key].host_port)
         self._claimed[container.id] = claims
         await self.hand_over(container)
+        if stale := known - wanted.keys():
+            await self._engine.resolver.release_some_ports(container.id, stale)
+
+
+def _taken(endpoints: Iterable[Endpoint]) -> _Taken:
+    """What these endpoints publish already."""
+    taken: _Taken = defaultdict(set)
+    for binding in (binding for endpoint in endpoints for binding in endpoint.published):
+        taken[binding.container.protocol, binding.host_port].add(binding.host_ip)
+    return taken
 
 
 def _host(ip: Ip) -> str:

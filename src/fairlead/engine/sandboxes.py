@@ -289,8 +289,8 @@ class Sandboxes:
                 await resolver.set_view(identifier, self._naming.view(container))
             else:
                 await self._hand_sandbox_over(container)
-            if identifier not in held.ports and any(e.published for e in container.endpoints):
-                await self.claims.bind_again(container)
+            if identifier in held.ports or any(e.published for e in container.endpoints):
+                await self.claims.bind_again(container, held.ports.get(identifier, ()))
 
     async def _hand_sandbox_over(self, container: Container) -> None:
         sandbox = self._open[container.id]
@@ -404,8 +404,7 @@ class Sandboxes:
                 if followed is not after:
                     after = self._engine.index.save(followed)
                 await self._joining.leave(going, self._open[before.id].ns)
-                wants = self.facts(after.endpoints)
-                self._engine.reconciler.apply(plan(self.facts(before.endpoints), wants), wants)
+                self.reapply(before, after)
             except BaseException:
                 await self._change_back(before, self._engine.index.find(before.id))
                 raise
@@ -432,6 +431,11 @@ class Sandboxes:
         with contextlib.suppress(EngineError):
             self._engine.kernel.apply(plan(new | old, old))
         await self._joining.forget(failed)
+
+    def reapply(self, before: Container, after: Container) -> None:
+        """What ``before`` wanted of the kernel becomes what ``after`` does; the record is saved already."""
+        wants = self.facts(after.endpoints)
+        self._engine.reconciler.apply(plan(self.facts(before.endpoints), wants), wants)
 
     async def _rename_in_dns(self, before: Container, after: Container) -> None:
         """What the resolver says of this container's endpoints, and what the container may ask."""

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import groupby
 
 from fairlead.errors import KernelError
 from fairlead.ids import ContainerId
 from fairlead.kernel import conntrack, elements, netns, observe
 from fairlead.kernel.ledger import Ledger
-from fairlead.kernel.netlink import codec
+from fairlead.kernel.netlink import codec, ct
 from fairlead.kernel.netlink.codec import LinkInfo
 from fairlead.kernel.netlink.frames import NetlinkError
 from fairlead.kernel.netns import Namespace
 from fairlead.kernel.nft import Nft
 from fairlead.kernel.reaper import Reaper
 from fairlead.kernel.wiring import Wiring
-from fairlead.model.address import Prefix
+from fairlead.model.address import Ip, Prefix
 from fairlead.model.host import HostFacts
+from fairlead.model.port import PortBinding, Protocol
 from fairlead.net.state import (
     HOST,
     Add,
@@ -90,6 +92,12 @@ class Kernel:
         except NetlinkError as error:
             raise KernelError("speak to", "the kernel", error.errno) from error
         self._apply_elements([step for step in elements if not isinstance(step, Remove)])
+
+    def cut(self, bindings: Iterable[PortBinding], addresses: Collection[Ip]) -> None:
+        """End what goes through these published ports, or to the container's own ``addresses`` at their ports."""
+        own = {found.address.ip for found in self.host.netlink.addresses()}
+        for protocol, group in groupby(sorted(bindings, key=_protocol_of), key=_protocol_of):
+            conntrack.forget(ct.NUMBERS[protocol], conntrack.goes_to(list(group), addresses, own))
 
     async def settle(self) -> None:
         """Wait until every link that was removed is really gone."""
@@ -215,6 +223,10 @@ class Kernel:
         replies = self.host.netlink.exchange([codec.get_link(index) for index in indexes])
         found = (codec.read_link(reply.body) for reply in replies if reply.body is not None)
         return {link.index: link for link in found}
+
+
+def _protocol_of(binding: PortBinding) -> Protocol:
+    return binding.container.protocol
 
 
 def _scope_of(fact: Fact) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from fairlead.errors import InvalidArgument
@@ -30,6 +30,16 @@ def parse_port(text: str) -> ContainerPort:
 def parse_bindings(bindings: Mapping[str, tuple[PortMap, ...] | None] | None) -> tuple[PortRequest, ...]:
     """What -p asked for, in the order given."""
     return tuple(_requests(bindings or {}))
+
+
+def render_bindings(requests: Iterable[PortRequest]) -> dict[str, tuple[PortMap, ...]]:
+    """PortBindings that ask for just these."""
+    bindings: dict[str, tuple[PortMap, ...]] = {}
+    for request in requests:
+        ports = str(request.low or "") if request.low == request.high else f"{request.low}-{request.high}"
+        entry = PortMap(host_ip=str(request.host_ip or ""), host_port=ports)
+        bindings[str(request.container)] = (*bindings.get(str(request.container), ()), entry)
+    return bindings
 
 
 def _requests(bindings: Mapping[str, tuple[PortMap, ...] | None]) -> Iterator[PortRequest]:

@@ -351,3 +351,30 @@ def test_info(engine: FakeEngine, run: Run) -> None:
     assert "\n Total Memory: 1GiB\n" in outcome.out
     assert outcome.err == "WARNING: no swap\n"
     assert run("info", "-f", "{{.ServerVersion}}").out == "9.9\n"
+
+
+def test_port_add(engine: FakeEngine, run: Run) -> None:
+    answered = {"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}], "9/udp": [{"HostIp": "::", "HostPort": "9"}]}
+    engine.on("POST", "/fairlead/containers/web/ports", Reply({"Ports": answered}))
+    assert run("port", "add", "web", "8080:80") == Outcome(0, "80/tcp -> 0.0.0.0:8080\n", "")
+    assert engine.calls[0].json() == {"Publish": ["8080:80"]}
+
+
+def test_port_rm(engine: FakeEngine, run: Run) -> None:
+    engine.on("DELETE", "/fairlead/containers/web/ports", Reply({"Ports": {}}))
+    assert run("port", "rm", "web", "8080:80", "9/udp") == Outcome(0, "", "")
+    assert engine.calls[0].query == {"publish": "9/udp"}  # the last of them
+
+
+@pytest.mark.parametrize("words", [["add", "web"], ["rm", "web"], ["web", "80", "81"], []])
+def test_port_with_too_few_or_too_many_words(run: Run, words: list[str]) -> None:
+    outcome = run("port", *words)
+    assert outcome.code == 1
+    assert "argument" in outcome.err
+
+
+def test_ports_of_a_container_called_add(engine: FakeEngine, run: Run) -> None:
+    ports = {"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}]}
+    engine.on("GET", "/containers/add/json", Reply({"NetworkSettings": {"Ports": ports}}))
+    assert run("port", "add", "80").out == "0.0.0.0:8080\n"
+    assert run("port", "add").out == "80/tcp -> 0.0.0.0:8080\n"

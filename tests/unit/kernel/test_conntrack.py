@@ -7,10 +7,11 @@ from ipaddress import ip_address
 
 import pytest
 
-from fairlead.kernel.conntrack import udp_ports
+from fairlead.kernel.conntrack import goes_to, udp_ports
 from fairlead.kernel.netlink import ct, frames
 from fairlead.kernel.netlink.frames import NetlinkError, attribute, nested, u8
-from fairlead.net.state import Add, Element, Remove
+from fairlead.model.port import ContainerPort, PortBinding
+from fairlead.net.state import Add, Change, Element, Remove
 
 
 def test_ports_of_steps() -> None:
@@ -45,3 +46,29 @@ def test_what_has_no_port_is_passed_over(body: bytes) -> None:
 def test_a_truncated_entry_is_malformed() -> None:
     with pytest.raises(NetlinkError):
         ct.read_entry(memoryview(b"\2"))
+
+
+def test_a_port_that_only_moves_into_a_range_is_left_alone() -> None:
+    steps = [
+        Remove(Element(container="published4", key="udp . 60", value="10.0.0.2 . 60")),
+        Add(Element(container="ranges4", key="udp . 60-61", value="10.0.0.2")),
+        Change(
+            Element(container="published4_at", key="10.0.0.9 . udp . 70", value="10.0.0.2 . 70"),
+            Element(container="published4_at", key="10.0.0.9 . udp . 70", value="10.0.0.3 . 70"),
+        ),
+    ]
+    assert udp_ports(steps) == {61, 70}
+
+
+def test_where_flows_to_a_withdrawn_port_went() -> None:
+    port = ContainerPort(port=80)
+    wild = PortBinding(container=port, host_ip=ip_address("0.0.0.0"), host_port=8080)
+    stale = goes_to([wild], [ip_address("10.0.0.2")], {ip_address("192.0.2.1"), ip_address("fd00::1")})
+    assert stale(ip_address("192.0.2.1"), 8080)
+    assert stale(ip_address("127.0.0.1"), 8080)
+    assert stale(ip_address("10.0.0.2"), 80)
+    assert not stale(ip_address("192.0.2.1"), 8081)
+    assert not stale(ip_address("192.0.2.2"), 8080)
+    assert not stale(ip_address("fd00::1"), 8080)
+    at = PortBinding(container=port, host_ip=ip_address("127.0.0.1"), host_port=8080)
+    assert not goes_to([at], [], {ip_address("192.0.2.1")})(ip_address("192.0.2.1"), 8080)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fairlead.kernel.netlink.codec import AF_INET, AF_INET6, ip_of
@@ -19,8 +20,10 @@ from fairlead.kernel.netlink.frames import (
     u32,
 )
 from fairlead.model.address import Ip
+from fairlead.model.port import Protocol
 
 UDP = 17
+NUMBERS: Mapping[Protocol, int] = {Protocol.TCP: 6, Protocol.UDP: UDP, Protocol.SCTP: 132}
 
 _SUBSYSTEM = 1
 _GET, _DELETE = (_SUBSYSTEM << 8 | verb for verb in (1, 2))
