@@ -119,7 +119,9 @@ def tcp_echo(netns: str, port: int) -> Iterator[None]:
         server.shutdown(socket.SHUT_RDWR)
         thread.join()
         for each in (server, *links):
-            # With a reset: an end that nobody answers any more would keep its namespace for half a minute.
+            # Whoever reads is woken; then a reset, or an end that nobody answers would keep its namespace for long.
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
             each.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             each.close()
 

@@ -104,9 +104,8 @@ class Publishing:
         sandboxes = self._engine.sandboxes
         sandboxes.claims.abandon(after)
         self._engine.index.save(before)
-        old, new = sandboxes.facts(before.endpoints), sandboxes.facts(after.endpoints)
         with contextlib.suppress(EngineError):
-            self._engine.kernel.apply(plan(new | old, old))
+            self._engine.kernel.apply(plan(sandboxes.facts(after.endpoints), sandboxes.facts(before.endpoints)))
 
 
 def _published(container: Container) -> frozenset[PortBinding]:
