@@ -16,6 +16,7 @@ from fairlead.model.endpoint import Endpoint, EndpointSpec
 from fairlead.model.network import Network
 from fairlead.model.port import PortBinding
 from fairlead.net import gateway, ipam
+from fairlead.net.drivers import sublink
 
 if TYPE_CHECKING:
     from fairlead.engine.core import Engine
@@ -48,18 +49,28 @@ class Decider:
         self, container: Container, network: Network, spec: EndpointSpec, others: Sequence[Endpoint]
     ) -> Endpoint:
         """One more; published ports and the default route are decided over all of them later."""
+        sublink.check_room(network, taken=bool(set(self._engine.index.endpoints(network.id)) - {container.id}))
         endpoint = Endpoint(
             id=EndpointId(ids.new_id()),
             network=network.id,
             container=container.id,
-            mac=spec.mac or random_mac(),
+            mac=self._mac(network, spec),
             addresses=self._addresses(network, spec),
             link_local=tuple(ipam.link_local(address) for address in spec.link_local),
             ifname=gateway.interface_name(network, spec, [other.ifname for other in others]),
-            host_ifname=f"veth{secrets.token_hex(4)[:7]}",
+            host_ifname="" if network.parent else f"veth{secrets.token_hex(4)[:7]}",
             sysctls=gateway.endpoint_sysctls(spec),
         )
         return replace(endpoint, names=self._names(container, network, spec))
+
+    def _mac(self, network: Network, spec: EndpointSpec) -> str:
+        """As asked, or random; that of the parent where the link shares it."""
+        if network.driver == "ipvlan":
+            return ""
+        if sublink.is_passthru(network) and not spec.mac:
+            parent = self._engine.kernel.host_link(network.parent)
+            return parent.mac if parent is not None else ""
+        return spec.mac or random_mac()
 
     def _addresses(self, network: Network, spec: EndpointSpec) -> tuple[Interface, ...]:
         """One of each family that the network has; none where somebody else is asked for them."""

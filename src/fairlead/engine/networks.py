@@ -22,7 +22,7 @@ from fairlead.model.network import PREDEFINED, Network, NetworkSpec, Subnet
 from fairlead.model.requests import Filters
 from fairlead.model.views import NetworkView
 from fairlead.net import ipam, judgement, validate
-from fairlead.net.drivers import DRIVERS
+from fairlead.net.drivers import DRIVERS, parents, shim
 from fairlead.net.drivers.bridge import choose_mtu, is_judged
 from fairlead.net.drivers.options import BRIDGE_NAME, parse_options
 from fairlead.net.plan import plan
@@ -182,7 +182,8 @@ class Networks:
             raise Forbidden(f'only one instance of "{spec.driver}" network is allowed')
         validate.check_network(spec)
         facts = self._facts_for(spec)
-        driver.check(spec, facts)
+        if not spec.config_only:
+            driver.check(spec, facts)
         network, warnings = self._decide(ids.NetworkId(ids.new_id()), spec, facts)
         self._check_conflicts(network)
         if parties := self._engine.outside.of(spec):
@@ -229,13 +230,15 @@ class Networks:
     def _facts_for(self, spec: NetworkSpec) -> HostFacts:
         """The host as it is now where the choice depends on it: its routes, and the bridge that was asked for."""
         facts = self.host_facts()
+        kernel = self._engine.kernel
         name = parse_options(spec).name
-        links = [link for link in facts.links if link != name]
-        if name and (kind := self._engine.kernel.link_kind(name)) is not None:
-            if kind != "bridge":
-                raise InvalidArgument(f"existing interface {name} is not a bridge: choose another name")
-            links.append(name)
-        return replace(facts, routes=self._engine.kernel.host_routes(), links=tuple(links))
+        if name and kernel.link_kind(name) not in (None, "bridge"):
+            raise InvalidArgument(f"existing interface {name} is not a bridge: choose another name")
+        asked = {each: kernel.host_link(each) for each in (*([name] if name else ()), *parents.names(spec))}
+        there = {each: link for each, link in asked.items() if link is not None}
+        links = (*(link for link in facts.links if link not in asked), *there)
+        unknown = frozenset(kind.value for kind in parents.kinds(spec) if not kernel.knows(kind))
+        return replace(facts, routes=kernel.host_routes(), links=links, asked=there, unknown_kinds=unknown)
 
     def _complete(self, spec: NetworkSpec) -> NetworkSpec:
         """With the daemon's defaults for the driver, and what a config-only network lends."""
@@ -270,6 +273,7 @@ class Networks:
         warnings: Sequence[str] = ()
         if spec.config_only:
             return Network(id=identifier, spec=replace(spec, driver="null"), created=time.time_ns()), []
+        spec = parents.complete(spec)
         networks = self._engine.store.networks
         ours = frozenset(subnet.prefix for network in networks for subnet in network.subnets)
         taken = [subnet.prefix for network in networks if network.id != identifier for subnet in network.subnets]
@@ -281,12 +285,15 @@ class Networks:
                 pools=self._engine.settings.address_pools,
                 routes=[route for route in facts.routes if route not in ours],
                 ula_seed=self._ula_seed(),
+                gateways=spec.driver not in parents.STAND_INS,
             )
+        subnets = shim.complete(spec, subnets, [address.ip for address in facts.addresses])
         network = Network(id=identifier, spec=spec, created=time.time_ns(), subnets=tuple(subnets))
         name = DRIVERS[spec.driver].bridge_name(network)
         adopted = bool(name) and self._is_foreign(name, facts)
         mtu = choose_mtu(spec, World(settings=self._engine.settings, host=facts)) if spec.driver == "bridge" else 0
-        return replace(network, bridge=name, adopted=adopted, mtu=mtu), list(warnings)
+        network = replace(network, bridge=name, adopted=adopted, mtu=mtu)
+        return parents.settle(network, networks, facts.links), list(warnings)
 
     def _is_foreign(self, link: str, facts: HostFacts) -> bool:
         return link in facts.links and not any(network.bridge == link for network in self._engine.store.networks)
@@ -296,6 +303,7 @@ class Networks:
         return hashlib.sha256(self._engine.system.engine_id().encode()).digest()
 
     def _check_conflicts(self, network: Network) -> None:
+        parents.check_beside(network, self._engine.store.networks)
         for other in self._engine.store.networks:
             if network.bridge and other.bridge == network.bridge:
                 raise Forbidden(
@@ -312,10 +320,16 @@ class Networks:
             self._engine.reconciler.apply(plan(frozenset(), facts), facts)
         except BaseException:
             with contextlib.suppress(EngineError):
-                self._engine.kernel.apply(_away(self.bare_facts(network)))
+                self._engine.kernel.apply(_away(self._alone(network)))
             self._drop_record(network)
             raise
         self._tell_resolver(network, known=True)
+
+    def _alone(self, network: Network) -> State:
+        """What of the network's facts no other network wants: several may stand on one parent."""
+        facts = self.bare_facts(network)
+        beside = [n for n in self._engine.store.networks if n.parent and n.parent == network.parent]
+        return facts.difference(*(self.bare_facts(other) for other in beside if other.id != network.id))
 
     def _say_if_forwarding(self, facts: State) -> None:
         """The host becomes a router by this: its administrator is told, once, since it stays one."""
@@ -344,7 +358,7 @@ class Networks:
             raise Forbidden(f"error while removing network: network {network.name} has active endpoints ({who})")
         if network.spec.config_only and any(n.spec.config_from == network.name for n in self._engine.store.networks):
             raise Forbidden(f'configuration network "{network.name}" is in use')
-        facts, shared = self.bare_facts(network), self._shared_by(network)
+        facts, shared = self._alone(network), self._shared_by(network)
         self._drop_record(network)
         self._engine.kernel.apply(plan(facts | shared, self.shared_facts() if shared else shared))
         self._tell_resolver(network, known=False)

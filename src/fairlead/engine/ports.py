@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import socket
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,6 +28,8 @@ from fairlead.net.firewall import GatewayMode, address_of, relays
 if TYPE_CHECKING:
     from fairlead.engine.core import Engine
 
+log = logging.getLogger(__name__)
+
 _ANY4, _ANY6 = IPv4Address("0.0.0.0"), IPv6Address("::")
 
 
@@ -48,10 +51,14 @@ class _Way(Enum):
 
 
 class _Home(NamedTuple):
-    """The endpoint that publishes in one family of the host, and its network's options."""
+    """The endpoint that publishes in one family of the host, and its network's options.
+
+    ``apart``: the network is not behind this host, but beside it.
+    """
 
     endpoint: Endpoint
     options: BridgeOptions
+    apart: bool = False
 
     def way(self, version: int) -> _Way:
         own = address_of(self.endpoint, version) is not None
@@ -132,11 +139,17 @@ class Claims:
         """By family of the host's address: the endpoint with that family's default route, else with the other's."""
         four, six = (next((e for e in endpoints if e.gateway4), None), next((e for e in endpoints if e.gateway6), None))
         chosen = {4: four or six, 6: six or four}
-        return {version: self._home(endpoint) for version, endpoint in chosen.items() if endpoint is not None}
+        homes = {version: self._home(endpoint) for version, endpoint in chosen.items() if endpoint is not None}
+        if any(home.apart for home in homes.values()):
+            log.warning("containers on a macvlan or ipvlan network are reached at their own address: no port is mapped")
+            return {}
+        return homes
 
     def _home(self, endpoint: Endpoint) -> _Home:
         network = self._engine.networks.get(endpoint.network)
-        return _Home(endpoint, BridgeOptions() if network is None else parse_options(network.spec))
+        if network is None:
+            return _Home(endpoint, BridgeOptions())
+        return _Home(endpoint, parse_options(network.spec), apart=bool(network.parent))
 
     def _places(self, request: PortRequest, homes: Mapping[int, _Home]) -> tuple[list[Ip], list[Ip]]:
         """Host addresses to claim a port on, and those (of routed networks) that only let the port be reached."""

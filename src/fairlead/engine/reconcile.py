@@ -21,8 +21,8 @@ from fairlead.kernel.nft import NftError
 from fairlead.kernel.watch import HOST_LINKS, NFT
 from fairlead.model.container import Container
 from fairlead.net import ruleset
-from fairlead.net.plan import plan
-from fairlead.net.state import HOST, Add, Change, Element, Fact, Link, Remove, State, Step, slot
+from fairlead.net.plan import foreign_parents, out_of_reach, plan
+from fairlead.net.state import HOST, Add, Change, Element, Fact, Link, Remove, Slot, State, Step, slot
 
 if TYPE_CHECKING:
     from fairlead.engine.core import Engine
@@ -196,12 +196,18 @@ class Reconciler:
     def _mend_host(self) -> bool:
         wants = frozenset(fact for fact in self._wants(self._steady()) if _scope(fact) == HOST)
         have = frozenset(fact for fact in self._engine.kernel.observe_host() if not self._is_parting(fact))
-        tolerated = self._tolerated()
+        tolerated = self._tolerated() | self._out_of_reach(wants)
         steps = [step for step in plan(have, wants) if slot(step.fact) not in tolerated]
         if steps:
             self._engine.kernel.apply(self._with_pairs(steps))
             self._tell(HOST, steps)
         return bool(steps)
+
+    def _out_of_reach(self, wants: State) -> frozenset[Slot]:
+        """What stands on links of the host that are somebody else's and gone for now: left alone until they return."""
+        kernel = self._engine.kernel
+        missing = [name for name in foreign_parents(wants) if kernel.link_kind(name) is None]
+        return out_of_reach(wants, missing) if missing else frozenset()
 
     def _tolerated(self) -> frozenset[tuple[str, ...]]:
         """Slots of containers in transition: neither missed nor swept."""
@@ -226,7 +232,9 @@ class Reconciler:
     def _missing_inside(self, container: Container) -> Sequence[Step]:
         facts = self._engine.sandboxes.facts(container.endpoints)
         wants = frozenset(fact for fact in facts if _scope(fact) == container.id)
-        return plan(self._engine.kernel.observe_sandbox(container.id), wants)
+        steps = plan(self._engine.kernel.observe_sandbox(container.id), wants)
+        beyond = self._out_of_reach(wants) if steps else frozenset()
+        return [step for step in steps if slot(step.fact) not in beyond]
 
     def _with_pairs(self, steps: Sequence[Step]) -> list[Step]:
         """A veth that is gone on one side is gone on both: what hung on it inside is put back with it."""

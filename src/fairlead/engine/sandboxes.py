@@ -26,14 +26,14 @@ from fairlead.engine.ports import Claims
 from fairlead.errors import Conflict, EngineError, Forbidden, NotFound, Unavailable
 from fairlead.ids import ContainerId, EndpointId
 from fairlead.kernel import netns
-from fairlead.kernel.sandbox import Sandbox, discard_unnoted, open_sandbox, reopen_dns
+from fairlead.kernel.sandbox import Sandbox, discard_sublinks, discard_unnoted, open_sandbox, reopen_dns
 from fairlead.model.container import Container
 from fairlead.model.endpoint import Endpoint, EndpointSpec
 from fairlead.model.network import Network
 from fairlead.model.port import PortBinding
 from fairlead.net.drivers import DRIVERS
 from fairlead.net.plan import plan
-from fairlead.net.state import Element, Fact, State
+from fairlead.net.state import Element, Fact, Link, State
 
 if TYPE_CHECKING:
     from fairlead.engine.core import Engine
@@ -226,6 +226,10 @@ class Sandboxes:
             self._engine.kernel.drop_sandbox(container.id)
             for held in (sandbox.udp, sandbox.tcp):
                 held.close()
+            if any(isinstance(fact, Link) and fact.parent for fact in facts):
+                # The kernel takes a moment to clear a namespace away; until then the MAC or address, which the next
+                # start may ask for again, would be taken on the parent.
+                await self._engine.in_thread(discard_sublinks, sandbox.ns)
             netns.remove(sandbox.ns)
             netns.forget_pin(self._engine.settings.exec_root, container.id)
         else:

@@ -19,10 +19,11 @@ from fairlead.kernel.nft import Nft
 from fairlead.kernel.reaper import Reaper
 from fairlead.kernel.wiring import Wiring
 from fairlead.model.address import Ip, Prefix
-from fairlead.model.host import HostFacts
+from fairlead.model.host import HostFacts, HostLink
 from fairlead.model.port import PortBinding, Protocol
 from fairlead.net.state import (
     HOST,
+    ON_PARENT,
     Add,
     Address,
     Change,
@@ -138,6 +139,25 @@ class Kernel:
         found = self.host.netlink.link(name)
         return None if found is None else found.kind
 
+    def host_link(self, name: str) -> HostLink | None:
+        """What the host has under that name now."""
+        found = self.host.netlink.link(name)
+        if found is None:
+            return None
+        master = self.host.netlink.link(found.master) if found.master else None
+        return HostLink(
+            kind=found.kind,
+            mtu=found.mtu,
+            mac=found.mac,
+            master=master.name if master is not None else "",
+            master_kind=master.kind if master is not None else "",
+        )
+
+    def knows(self, kind: LinkKind) -> bool:
+        """Whether this kernel can make such links."""
+        reply = self.host.netlink.exchange([codec.probe_kind(kind.value)])[0]
+        return reply.errno != errno.EOPNOTSUPP
+
     def _apply_elements(self, steps: Sequence[Step]) -> None:
         if not steps:
             return
@@ -172,16 +192,21 @@ class Kernel:
                 if isinstance(step, Remove):
                     return None
                 raise KernelError("find sandbox", ns_id[:12], errno.ENOENT)
-            wirings[ns_id] = Wiring(ns_id, ns, self._sandboxes)
+            wirings[ns_id] = Wiring(ns_id, ns, self.host, self._sandboxes)
         self._flush_before(wirings, step, ns_id)
         return wirings[ns_id]
 
     def _flush_before(self, wirings: dict[str, Wiring], step: Step, ns_id: str) -> None:
-        """Both ends of a veth pair are made by the host's step, and removed with it: the other end waits for that."""
-        if isinstance(step.fact, Link) and step.fact.kind is LinkKind.VETH:
-            other = wirings.get(step.fact.peer_ns)
-            if other is not None and step.fact.peer_ns != ns_id:
-                other.flush()
+        """Both ends of a veth pair are made by the host's step, and removed with it: the other end waits for that.
+
+        What stands on a link of the host waits for that link, and is removed before it.
+        """
+        match step.fact:
+            case Link(kind=LinkKind.VETH, peer_ns=other) if other in wirings and other != ns_id:
+                wirings[other].flush()
+            case Link() as link if link.kind in ON_PARENT:
+                for wiring in [wirings[other] for other in wirings if other != ns_id]:
+                    wiring.flush()
 
     def _enter(self, step: Step) -> None:
         if isinstance(step, Remove):
@@ -218,8 +243,8 @@ class Kernel:
                 self._nsids[number] = owner
 
     def _far_ends(self, links: Iterable[LinkInfo]) -> dict[int, LinkInfo]:
-        """The host links at the other ends of a sandbox's veths, by their number."""
-        indexes = [link.peer_index for link in links if link.kind == "veth" and link.peer_index]
+        """The host links at the other ends of a sandbox's veths, and those its other links stand on, by number."""
+        indexes = {link.peer_index for link in links if link.kind in observe.FAR_KINDS and link.peer_index}
         replies = self.host.netlink.exchange([codec.get_link(index) for index in indexes])
         found = (codec.read_link(reply.body) for reply in replies if reply.body is not None)
         return {link.index: link for link in found}

@@ -19,6 +19,7 @@ class Ledger:
     """The links, addresses, routes, rules and sysctls of ours: applied, or found, and not removed since."""
 
     links: dict[tuple[str, str], Link] = field(default_factory=dict)
+    parents: set[str] = field(default_factory=set)  # links of the host that something of ours stands, or stood, on
     addresses: set[tuple[str, str, Interface]] = field(default_factory=set)
     routes: set[tuple[str, str, Prefix]] = field(default_factory=set)
     rules: set[tuple[str, int, int]] = field(default_factory=set)
@@ -28,6 +29,8 @@ class Ledger:
         match fact:
             case Link():
                 self.links[fact.ns, fact.name] = fact
+                if fact.parent:
+                    self.parents.add(fact.parent)
             case Address():
                 self.addresses.add((fact.ns, fact.link, fact.address))
             case Route():
@@ -81,6 +84,10 @@ class Ledger:
             mac=seen.mac if asked.mac else "",
             peer_mac=seen.peer_mac or asked.peer_mac,
         )
+
+    def standing_on(self, parent: str) -> frozenset[str]:
+        """The namespaces in which something stands on that link of the host."""
+        return frozenset(link.ns for link in self.links.values() if link.parent == parent)
 
     def has_address(self, ns: str, address: Interface) -> bool:
         return any((owner, found) == (ns, address) for owner, _, found in self.addresses)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from ipaddress import ip_address
 
 from fairlead.kernel import netns, sysctl
@@ -19,6 +20,7 @@ from fairlead.model.host import HostFacts
 from fairlead.net import judgement
 from fairlead.net.state import (
     HOST,
+    ON_PARENT,
     ROUTE_PROTOCOL,
     Address,
     Fact,
@@ -30,6 +32,12 @@ from fairlead.net.state import (
     Sysctl,
 )
 
+_KINDS = frozenset(kind.value for kind in LinkKind)
+_ON_PARENT = frozenset(kind.value for kind in ON_PARENT)
+
+# Links that lead from a sandbox to a link of the host.
+FAR_KINDS = frozenset({LinkKind.VETH.value, *_ON_PARENT})
+
 _OUR_NAMES = re.compile(rf"veth[0-9a-f]{{7}}\Z|br-[0-9a-f]{{12}}\Z|{judgement.IN}\Z|{judgement.OUT}\Z")
 _RESOLV_CONF = "/etc/resolv.conf"
 
@@ -39,6 +47,8 @@ PeerOf = Callable[[LinkInfo], tuple[str, str]]
 
 def is_ours(link: LinkInfo) -> bool:
     """Whether a host link bears our mark: the group, or the alias under a name as we give them."""
+    if link.kind in _ON_PARENT:
+        return link.group == OUR_GROUP
     if link.group in (CONDEMNED, CONDEMNED_BRIDGES) or link.kind not in ("veth", "bridge"):
         return False
     return link.group == OUR_GROUP or (bool(link.alias) and _OUR_NAMES.match(link.name) is not None)
@@ -51,25 +61,38 @@ def host_links(links: Iterable[LinkInfo], ledger: Ledger, peer_of: PeerOf) -> It
         asked = ledger.links.get((HOST, link.name))
         if is_ours(link) or (asked is not None and asked.adopted):
             peer_ns, peer = peer_of(link) if link.kind == "veth" else ("", "")
-            yield ledger.in_our_terms(_fact(HOST, link, names.get(link.master, ""), peer_ns, peer))
+            fact = _fact(HOST, link, names.get(link.master, ""), peer_ns, peer)
+            yield ledger.in_our_terms(_standing(fact, link, names.get(link.peer_index, "")))
 
 
 def sandbox_links(
     ns_id: str, links: Iterable[LinkInfo], host: Mapping[int, LinkInfo], ledger: Ledger
 ) -> Iterator[Link]:
-    """The veths in a sandbox whose other end is a host link of ours."""
+    """What we put into a sandbox: veths whose other end is a host link of ours, and what stands on a host link."""
     for link in links:
         far = host.get(link.peer_index)
+        if link.kind in _ON_PARENT and is_ours(link):
+            fact = _fact(ns_id, link, "", "", "")
+            yield ledger.in_our_terms(_standing(fact, link, "" if far is None else far.name))
+            continue
         paired = far is not None and far.peer_index == link.index and is_ours(far)
         if link.kind == "veth" and far is not None and paired and not link.name.startswith(CONDEMNED_PREFIX):
             yield ledger.in_our_terms(_fact(ns_id, link, "", HOST, far.name))
+
+
+def _standing(fact: Link, link: LinkInfo, parent: str) -> Link:
+    """With what a link that stands on ``parent`` has of its own."""
+    if link.kind not in _ON_PARENT:
+        return fact
+    mode, flag, vlan = link.nature
+    return replace(fact, parent=parent, mode=mode, flag=flag, vlan=vlan)
 
 
 def _fact(ns_id: str, link: LinkInfo, master: str, peer_ns: str, peer: str) -> Link:
     return Link(
         ns=ns_id,
         name=link.name,
-        kind=LinkKind(link.kind) if link.kind in ("bridge", "veth") else LinkKind.LOOPBACK,
+        kind=LinkKind(link.kind) if link.kind in _KINDS else LinkKind.LOOPBACK,
         mtu=link.mtu,
         mac=link.mac,
         master=master,

@@ -13,11 +13,13 @@ from dataclasses import dataclass
 
 from fairlead.errors import KernelError
 from fairlead.kernel import netns, sysctl
+from fairlead.kernel.netlink import codec
 from fairlead.kernel.netlink.connection import NETFILTER, Netlink
 from fairlead.kernel.netlink.frames import NetlinkError
 from fairlead.kernel.netlink.nf import DNS_ADDRESS, dns_redirection, get_redirection
 from fairlead.kernel.netns import Namespace
 from fairlead.kernel.threads import in_thread
+from fairlead.kernel.wiring import OUR_GROUP
 
 # Above the kernel's ephemeral ports, so that no program in the container gets it by chance.
 _DNS_PORTS = range(61_000, 65_536)
@@ -60,6 +62,11 @@ def discard_unnoted(name: str) -> None:
             netns.discard(name, ns.inode)
     finally:
         ns.close()
+
+
+def discard_sublinks(ns: Namespace) -> None:
+    """All at once delete our links in there that stand on links of the host; where there is none, that is fine."""
+    ns.netlink.exchange([codec.delete_group(OUR_GROUP)])
 
 
 def _is_ours() -> bool:

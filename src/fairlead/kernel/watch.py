@@ -56,6 +56,7 @@ class Watch:
         self._links = _listen(ROUTE, _ROUTE_GROUPS)
         self._links.setsockopt(_SOL_NETLINK, _LISTEN_ALL_NSID, 1)
         self._nft = _listen(NETFILTER, _NFTABLES_GROUP)
+        self._parents: dict[str, int] = {}  # name and number of links of the host that something of ours stands on
         self._touched = False  # a transaction under way, its end not told yet, is about our table
         self._pins = _watch_pins()
         for descriptor, hear in (
@@ -86,8 +87,24 @@ class Watch:
             self._tell_all()
             return
         heard = [*((nsid, message) for (nsid, _), message in links.items()), *rest]
-        for scope in {self._scope_of(nsid) for nsid, message in heard if self._is_sign(nsid, message)}:
+        signs = {self._scope_of(nsid) for nsid, message in heard if self._is_sign(nsid, message)}
+        returned = (self._returned(message) for nsid, message in heard if nsid == codec.NO_NSID)
+        for scope in signs.union(*returned):
             self._on_change(HOST_LINKS if scope == HOST else scope)
+
+    def _returned(self, message: Message) -> frozenset[str]:
+        """Where something of ours stands on this link of the host, if it is a new one under its name."""
+        ledger = self._kernel.ledger
+        if message.kind != codec.NEWLINK or not ledger.parents:
+            return frozenset()
+        try:
+            found = codec.read_link(message.body)
+        except NetlinkError:
+            return frozenset()
+        if found.name not in ledger.parents or self._parents.get(found.name) == found.index:
+            return frozenset()
+        self._parents[found.name] = found.index
+        return ledger.standing_on(found.name)
 
     def _scope_of(self, nsid: int) -> str:
         return HOST if nsid == codec.NO_NSID else self._kernel.container_of(nsid)

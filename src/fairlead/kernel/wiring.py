@@ -13,15 +13,32 @@ from dataclasses import dataclass
 from fairlead.errors import KernelError
 from fairlead.kernel import netns, sysctl
 from fairlead.kernel.netlink import codec, neighbours, rules
-from fairlead.kernel.netlink.codec import LinkEdit, LinkInfo, RouteEntry, VethEnd
+from fairlead.kernel.netlink.codec import LinkEdit, LinkInfo, RouteEntry, SubLink, VethEnd
 from fairlead.kernel.netlink.connection import Reply
+from fairlead.kernel.netlink.kinds import Nature
 from fairlead.kernel.netlink.rules import RuleEntry
 from fairlead.kernel.netns import Namespace
 from fairlead.kernel.reaper import condemn
-from fairlead.net.state import HOST, ROUTE_PROTOCOL, Address, Link, LinkKind, Neighbour, Route, Rule, Sysctl, makes_pair
+from fairlead.net.state import (
+    HOST,
+    ON_PARENT,
+    ROUTE_PROTOCOL,
+    Address,
+    Link,
+    LinkKind,
+    Neighbour,
+    Route,
+    Rule,
+    Sysctl,
+    makes_pair,
+)
 
-# Our mark on host links beside the alias; a link's group has no other use on them.
+# Our mark on host links beside the alias, and on what stands on host links inside sandboxes; a link's group has no
+# other use there.
 OUR_GROUP = 0x0F1EA0
+
+# What a link is called between its birth in a sandbox and its final name.
+_NEWBORN = "fln"
 
 _GONE = frozenset({errno.ENODEV, errno.ENOENT, errno.ESRCH, errno.EADDRNOTAVAIL, errno.ENETUNREACH})
 _THERE = frozenset({errno.EEXIST})
@@ -41,12 +58,13 @@ class _Pending:
 
 
 class Wiring:
-    """The hand for one namespace during one application of steps."""
+    """The hand for one namespace during one application of steps; ``host`` is the host's, where parents are."""
 
-    def __init__(self, ns_id: str, ns: Namespace, sandboxes: Mapping[str, Namespace]) -> None:
+    def __init__(self, ns_id: str, ns: Namespace, host: Namespace, sandboxes: Mapping[str, Namespace]) -> None:
         self.condemned = False
         self._id = ns_id
         self._ns = ns
+        self._host = host
         self._sandboxes = sandboxes
         self._pending: list[_Pending] = []
         self._sysctls: dict[str, str] = {}
@@ -69,6 +87,8 @@ class Wiring:
                 self._new_bridge(link)
             case Link(kind=LinkKind.VETH) if makes_pair(link):
                 self._new_veth(link)
+            case Link() if link.kind in ON_PARENT:
+                self._new_sublink(link)
             case _:
                 self._adjust(link)
 
@@ -128,6 +148,54 @@ class Wiring:
     def _leads_to(self, found: LinkInfo, sandbox: Namespace, peer: str) -> bool:
         far = sandbox.netlink.link(peer)
         return far is not None and far.index == found.peer_index and far.peer_index == found.index
+
+    def _new_sublink(self, link: Link) -> None:
+        """Made from the host's side, where its parent is. One that is ours and there already is brought into shape."""
+        self._send()
+        found = self._ns.netlink.link(link.name)
+        if found is None:
+            self._bear(link)
+        elif found.group != OUR_GROUP or (found.kind, found.nature) != (link.kind.value, _nature(link)):
+            raise KernelError("add link", link.name, errno.EEXIST)
+        if link.alias:
+            self._queue(codec.set_link(link.name, LinkEdit(alias=link.alias)), "set up link", link.name)
+            self._send()
+        self._adjust(link)
+
+    def _bear(self, link: Link) -> None:
+        parent = self._host.netlink.link(link.parent)
+        if parent is None:
+            raise KernelError("add link", f"{link.name} on {link.parent}", errno.ENODEV)
+        inside = self._id != HOST
+        newborn = SubLink(
+            name=f"{_NEWBORN}{parent.index:x}" if inside else link.name,
+            kind=link.kind.value,
+            parent=parent.index,
+            nature=_nature(link),
+            mac=link.mac,
+            mtu=link.mtu,
+            group=OUR_GROUP,
+            namespace=self._ns.fd if inside else None,
+        )
+        reply = self._host.netlink.exchange([codec.new_sublink(newborn)])[0]
+        if reply.errno:
+            raise KernelError("add link", f"{link.name} on {link.parent}", reply.errno)
+        if inside:
+            self._name(newborn.name, link.name)
+
+    def _name(self, newborn: str, name: str) -> None:
+        """Its final name, which the host may have too: kernels before 6.15 would have refused it at birth.
+
+        From now on the host's namespace has a number for this one, by which its notifications are told apart.
+        """
+        self._host.netlink.exchange([codec.new_nsid(self._ns.fd)])
+        index = self._index(newborn)
+        self._queue(codec.set_link(index, LinkEdit(name=name)), "add link", name)
+        try:
+            self._send()
+        except KernelError:
+            self._ns.netlink.exchange([codec.delete_link(index)])
+            raise
 
     def _adjust(self, link: Link) -> None:
         """The end of a veth pair that was brought along, or the loopback: there already, now brought into shape."""
@@ -225,8 +293,14 @@ class Wiring:
             return
         self._send()
         found = self._ns.netlink.link(link.name)
-        if found is not None:
-            self._condemn(found)
+        if found is None:
+            return
+        if link.kind in ON_PARENT:
+            # Not condemned: its VLAN id, MAC or address would stay taken on its parent until it is really gone.
+            self._indexes.pop(link.name, None)
+            self._queue(codec.delete_link(found.index), "remove link", link.name, fine=_GONE)
+            return
+        self._condemn(found)
 
     def _condemn(self, found: LinkInfo) -> None:
         self._indexes.pop(found.name, None)
@@ -327,6 +401,10 @@ def _judge(pending: _Pending, reply: Reply) -> None:
         pending.clash()
         return
     raise KernelError(pending.verb, pending.thing, reply.errno)
+
+
+def _nature(link: Link) -> Nature:
+    return Nature(link.mode, link.flag, link.vlan)
 
 
 def _port(link: Link) -> bytes:

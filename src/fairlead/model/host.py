@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from fairlead.model.address import Interface, Ip, Prefix
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostLink:
+    """A link of the host that somebody wants something of; ``kind`` "" is hardware, ``master`` "" is none."""
+
+    kind: str = ""
+    mtu: int = 1500
+    mac: str = ""
+    master: str = ""
+    master_kind: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,7 +25,8 @@ class HostFacts:
 
     ``routes`` are the destinations of all unicast routes in all tables, default routes left out; ``links`` the names
     of all interfaces; ``default_mtu`` is that of the link with the default route (1500 without one); ``ipv6`` says
-    whether the kernel speaks IPv6 here; ``nameservers`` are those of the host's resolv.conf.
+    whether the kernel speaks IPv6 here; ``nameservers`` are those of the host's resolv.conf. ``asked`` tells of those
+    links, by name, that a decision is about, and ``unknown_kinds`` which kinds of link it needs and the kernel lacks.
     """
 
     routes: tuple[Prefix, ...] = ()
@@ -22,3 +35,5 @@ class HostFacts:
     default_mtu: int = 1500
     ipv6: bool = True
     nameservers: tuple[Ip, ...] = ()
+    asked: Mapping[str, HostLink] = field(default_factory=dict)
+    unknown_kinds: frozenset[str] = frozenset()

@@ -61,8 +61,9 @@ class Network:
     spec: NetworkSpec
     created: int
     subnets: tuple[Subnet, ...] = ()
+    parent: str = ""  # the host's link that macvlan and ipvlan links stand on; "" for drivers without one
     bridge: str = ""  # the bridge link's name on the host; "" for drivers without one
-    adopted: bool = False  # the bridge was there before us: never deleted
+    adopted: bool = False  # the bridge or parent was there before us: never deleted
     mtu: int = 0  # decided once: the host's default route may move to another link, running containers cannot
     outside: Mapping[str, str] = field(default_factory=dict)
 

@@ -12,6 +12,8 @@ from fairlead.model.address import Ip
 from fairlead.model.endpoint import Endpoint, EndpointSpec
 from fairlead.model.network import Network, Subnet
 from fairlead.net.drivers.options import parse_ifname, parse_options
+from fairlead.net.drivers.sublink_options import IPVLAN_MODE, ROUTED_MODES
+from fairlead.net.state import LinkKind
 
 IFNAME = "com.docker.network.endpoint.ifname"
 SYSCTLS = "com.docker.network.endpoint.sysctls"
@@ -44,13 +46,16 @@ def _order(candidate: Candidate) -> tuple[int, int, str]:
 def _outward(candidate: Candidate) -> frozenset[int]:
     """The families in which this endpoint's network leads out."""
     endpoint, network, _ = candidate
-    if network.spec.internal:
-        return frozenset()
-    if (named := endpoint.outside.gateways) is not None:
-        gateways = {gateway.version for gateway in named}
-    else:
-        gateways = {subnet.prefix.version for subnet in network.subnets if subnet.gateway is not None}
-    return frozenset(gateways & {address.version for address in endpoint.addresses})
+    own = {address.version for address in endpoint.addresses}
+    if leads_by_interface(network):
+        return frozenset(own)
+    return frozenset(own & {hop.version for hop in next_hops(network, endpoint)})
+
+
+def leads_by_interface(network: Network) -> bool:
+    """Whether all that is for elsewhere just leaves by the interface: in ipvlan's routed modes there is no next hop."""
+    mode = network.spec.options.get(IPVLAN_MODE, "")
+    return network.driver == LinkKind.IPVLAN and mode in ROUTED_MODES and not network.spec.internal
 
 
 # Docker's names in --aux-address for another host on the network that is to be the containers' gateway.
@@ -62,9 +67,16 @@ def next_hops(network: Network, endpoint: Endpoint) -> Iterator[Ip]:
     if network.spec.internal:
         return
     named = endpoint.outside.gateways
-    for gateway in map(_gateway_of, network.subnets) if named is None else named:
+    for gateway in map(_gateway_of, _own_subnets(network, endpoint)) if named is None else named:
         if gateway is not None:
             yield gateway
+
+
+def _own_subnets(network: Network, endpoint: Endpoint) -> Iterator[Subnet]:
+    """Of a network with several subnets those that the endpoint is in."""
+    for subnet in network.subnets:
+        if any(address in subnet.prefix for address in endpoint.addresses):
+            yield subnet
 
 
 def _gateway_of(subnet: Subnet) -> Ip | None:

@@ -42,18 +42,20 @@ def choose_subnets(
     pools: Sequence[AddressPool],
     routes: Collection[Prefix],
     ula_seed: bytes,
+    gateways: bool = True,
 ) -> tuple[tuple[Subnet, ...], tuple[str, ...]]:
     """The network's subnets with their gateways, and warnings for the user.
 
     ``taken`` are the subnets of all other networks: never overlapped. ``routes`` are the host's: avoided where a
-    subnet is chosen here and there is another one to choose, else named in a warning.
+    subnet is chosen here and there is another one to choose, else named in a warning. Without ``gateways`` a subnet
+    has only the gateway that it was asked to have.
     """
     chooser = _Chooser(tuple(taken), tuple(routes), _with_defaults(spec, pools, ula_seed))
     subnets: list[Subnet] = []
     warnings: list[str] = []
     for config, version in _configs(spec):
         prefix, warning = chooser.prefix(config, version, subnets)
-        subnets.append(_subnet(config, prefix))
+        subnets.append(_subnet(config, prefix, gateways))
         warnings += [warning] if warning else []
     return tuple(subnets), tuple(warnings)
 
@@ -165,12 +167,14 @@ def _network(version: int, start: int, bits: int) -> Prefix:
     return IPv4Network((start, bits)) if version == 4 else IPv6Network((start, bits))
 
 
-def _subnet(config: IpamConfig, prefix: Prefix) -> Subnet:
+def _subnet(config: IpamConfig, prefix: Prefix, choose_gateway: bool) -> Subnet:
     plain = Subnet(prefix=prefix, ip_range=config.ip_range, aux=config.aux)
     if config.gateway is not None:
         if config.gateway in _edges(prefix):
             raise Forbidden(f"failed to allocate gateway ({config.gateway}): Address already in use")
         return Subnet(prefix=prefix, gateway=config.gateway, ip_range=config.ip_range, aux=config.aux)
+    if not choose_gateway:
+        return plain
     gateway = next(_free_in(plain, ()), None)
     if gateway is None:
         raise EngineError(f"no available addresses on this pool: {prefix} has no room for a gateway")

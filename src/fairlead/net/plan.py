@@ -6,7 +6,7 @@ on it. Firewall elements stand at the outer ends: what publishes goes before its
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
 from fairlead.net.state import (
@@ -74,16 +74,38 @@ def _lost(before: Slots, after: Slots) -> frozenset[Slot]:
     anew = {key for key, want in after.items() if _other_kind(before.get(key), want)}
     if not anew:
         return frozenset()
+    anew |= {key for key, fact in before.items() if isinstance(fact, Link) and ("link", HOST, fact.parent) in anew}
     return frozenset(
         anew | {key for key, fact in before.items() if not isinstance(fact, Link) and anew & {*needs(fact)}}
     )
+
+
+def out_of_reach(want: State, missing: Collection[str]) -> frozenset[Slot]:
+    """What cannot be while those links of the host are missing that are not ours to make, and all that needs it."""
+    lost: set[Slot] = {("link", HOST, name) for name in missing}
+    before = 0
+    while before != len(lost):
+        before = len(lost)
+        lost.update(slot(fact) for fact in want if not lost.isdisjoint(needs(fact)))
+    return frozenset(lost)
+
+
+def foreign_parents(want: State) -> frozenset[str]:
+    """The links of the host that something wanted stands on, and that are not wanted themselves."""
+    links = [fact for fact in want if isinstance(fact, Link)]
+    return frozenset(link.parent for link in links if link.parent) - {link.name for link in links if link.ns == HOST}
 
 
 def _other_kind(have: Fact | None, want: Fact) -> bool:
     if not isinstance(have, Link) or not isinstance(want, Link):
         return False
     moved = bool(have.peer) and (have.peer_ns, have.peer) != (want.peer_ns, want.peer)
-    return have.kind is not want.kind or moved
+    return moved or _nature(have) != _nature(want)
+
+
+def _nature(link: Link) -> tuple[object, ...]:
+    """What a link cannot change."""
+    return link.kind, link.parent, link.mode, link.flag, link.vlan
 
 
 def _removals(before: Slots, after: Slots, lost: frozenset[Slot]) -> Iterator[Step]:
@@ -110,6 +132,10 @@ def _additions(before: Slots, after: Slots, lost: frozenset[Slot]) -> Iterator[S
             yield Change(have, fact)
 
 
+def _stands(link: Link) -> bool:
+    return bool(link.parent) and link.kind is not LinkKind.VLAN
+
+
 def _freed(fact: Fact, lost: frozenset[Slot]) -> bool:
     """A port whose bridge is made anew must be put into it again."""
     return isinstance(fact, Link) and bool(fact.master) and ("link", fact.ns, fact.master) in lost
@@ -119,9 +145,10 @@ def _rank(fact: Fact) -> tuple[int, int, Slot]:
     """Ascending is an order in which facts can be added; the slot only makes it the same order every time."""
     match fact:
         case Link():
-            # A bridge, then the host's end of a pair, then the end in the sandbox that was made with it.
+            # A bridge or VLAN link, then what stands on it on the host, then what is in a sandbox or was brought along.
             brought = fact.kind is LinkKind.VETH and not makes_pair(fact)
-            return (0, 2 if fact.ns != HOST or brought else 1 if fact.master else 0, slot(fact))
+            standing = bool(fact.master) or _stands(fact)
+            return (0, 2 if fact.ns != HOST or brought else 1 if standing else 0, slot(fact))
         case Sysctl():
             # Before addresses: an interface with disable_ipv6 refuses them.
             return (1, 0, slot(fact))

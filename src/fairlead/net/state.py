@@ -25,7 +25,14 @@ MAIN_TABLE = 254
 class LinkKind(StrEnum):
     BRIDGE = "bridge"
     VETH = "veth"
+    MACVLAN = "macvlan"
+    IPVLAN = "ipvlan"
+    VLAN = "vlan"
     LOOPBACK = "loopback"
+
+
+# These stand on another link of the host, their parent, and go when it goes.
+ON_PARENT = frozenset({LinkKind.MACVLAN, LinkKind.IPVLAN, LinkKind.VLAN})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +44,8 @@ class Link:
     comes first. ``mac`` "" and ``mtu`` 0 mean whatever the kernel chooses.
     ``alias`` is our mark on host links: ``<container>/<network>`` on a veth, ``<network name>`` on a bridge.
     ``isolated`` is bridge-port isolation (ICC off); ``hairpin`` lets a bridge port send back where it came from.
+    ``parent`` names the host's link that a macvlan, ipvlan or VLAN link stands on, whichever namespace it is in;
+    ``mode``, ``flag`` and ``vlan`` are that kind's own settings, in the words of ip-link(8).
     """
 
     ns: str
@@ -52,6 +61,10 @@ class Link:
     up: bool = True
     isolated: bool = False
     hairpin: bool = False
+    parent: str = ""
+    mode: str = ""
+    flag: str = ""
+    vlan: int = 0
     adopted: bool = False  # not ours: may be set up and addressed, never added or removed
 
 
@@ -177,6 +190,8 @@ def needs(fact: Fact) -> Iterator[Slot]:
         case Link():
             if fact.master:
                 yield ("link", fact.ns, fact.master)
+            if fact.parent:
+                yield ("link", HOST, fact.parent)
             if fact.kind is LinkKind.VETH and not makes_pair(fact):
                 yield ("link", fact.peer_ns, fact.peer)
         case Address():

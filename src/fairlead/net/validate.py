@@ -8,8 +8,9 @@ from fairlead.errors import Forbidden, InvalidArgument
 from fairlead.model.address import Ip, Prefix
 from fairlead.model.endpoint import EndpointSpec
 from fairlead.model.network import IpamConfig, Network, NetworkSpec
+from fairlead.net.drivers import sublink
 
-_BRIDGE = "bridge"
+_LINKLESS = frozenset({"host", "null"})
 
 
 def check_network(spec: NetworkSpec) -> None:
@@ -89,7 +90,7 @@ def _contains(outer: Prefix, inner: Prefix) -> bool:
 def check_endpoint(spec: EndpointSpec, network: Network) -> None:
     """Whether a container may be on this network in this way; which address is free is ``ipam``'s question."""
     asked = [address for address in (spec.ipv4, spec.ipv6) if address is not None]
-    if network.spec.driver != _BRIDGE:
+    if network.spec.driver in _LINKLESS:
         if asked:
             raise InvalidArgument("user-specified IP address is supported on user-defined networks only")
         return
@@ -97,6 +98,7 @@ def check_endpoint(spec: EndpointSpec, network: Network) -> None:
         _check_default_bridge(spec, asked)
     if errors := list(_endpoint_errors(spec, network, asked)):
         raise InvalidArgument("\n".join(("invalid endpoint settings:", *errors)))
+    sublink.check_endpoint(spec, network)
 
 
 def _check_default_bridge(spec: EndpointSpec, asked: list[Ip]) -> None:

@@ -122,7 +122,9 @@ def gateway_of(network: Network | None, endpoint: Endpoint | None, version: int)
     """The gateway containers use; "" on internal networks, which have none."""
     if network is None or network.spec.internal:
         return ""
-    gateways = [subnet.gateway for subnet in network.subnets if subnet.gateway is not None]
+    own = [address.ip for address in endpoint.addresses] if endpoint is not None else []
+    homes = [subnet for subnet in network.subnets if any(ip in subnet.prefix for ip in own)] or network.subnets
+    gateways = [subnet.gateway for subnet in homes if subnet.gateway is not None]
     if endpoint is not None and endpoint.outside.gateways is not None:
         gateways = [*endpoint.outside.gateways]
     return next((str(gateway) for gateway in gateways if gateway.version == version), "")

@@ -16,6 +16,7 @@ from ipaddress import (
     IPv6Network,
 )
 
+from fairlead.kernel.netlink import kinds
 from fairlead.kernel.netlink.frames import (
     ACK,
     CREATE,
@@ -33,6 +34,7 @@ from fairlead.kernel.netlink.frames import (
     u8,
     u32,
 )
+from fairlead.kernel.netlink.kinds import NO_NATURE, Nature
 from fairlead.model.address import Interface, Ip, Prefix
 
 NEWLINK, DELLINK, GETLINK = 16, 17, 18
@@ -70,7 +72,11 @@ NO_NSID = -1
 
 @dataclass(frozen=True, slots=True)
 class LinkInfo:
-    """A link as the kernel tells it; ``master`` and ``peer_index`` are interface numbers, 0 for none."""
+    """A link as the kernel tells it; ``master`` and ``peer_index`` are interface numbers, 0 for none.
+
+    ``peer_index`` is the other end of a veth pair, or what a macvlan, ipvlan or VLAN link stands on; ``peer_nsid`` says
+    where that is (NO_NSID: in the same namespace).
+    """
 
     index: int
     name: str
@@ -85,6 +91,7 @@ class LinkInfo:
     peer_nsid: int
     hairpin: bool
     isolated: bool
+    nature: Nature = NO_NATURE
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +168,38 @@ def new_veth(near: VethEnd, far: VethEnd) -> bytes:
         body += u32(_IFLA_MASTER, near.master)
     pair = nested(_INFO_DATA, nested(_VETH_PEER, peer))
     return message(NEWLINK, ACK | CREATE | EXCL, body + nested(_IFLA_LINKINFO, text(_INFO_KIND, "veth"), pair))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubLink:
+    """A link of a kind that stands on another one; ``parent`` is that one's number in the socket's namespace."""
+
+    name: str
+    kind: str
+    parent: int
+    nature: Nature
+    mac: str = ""
+    mtu: int = 0
+    group: int = 0
+    namespace: int | None = None
+
+
+def new_sublink(link: SubLink) -> bytes:
+    """Born inside its namespace, where one is given by descriptor.
+
+    Kernels before 6.15 refuse a name that the socket's own namespace has too.
+    """
+    body = _header() + _common(link.name, link.mtu, link.mac) + u32(_IFLA_LINK, link.parent)
+    body += u32(_IFLA_GROUP, link.group)
+    if link.namespace is not None:
+        body += u32(_IFLA_NET_NS_FD, link.namespace)
+    about = nested(_INFO_DATA, kinds.render(link.kind, link.nature))
+    return message(NEWLINK, ACK | CREATE | EXCL, body + nested(_IFLA_LINKINFO, text(_INFO_KIND, link.kind), about))
+
+
+def probe_kind(kind: str) -> bytes:
+    """A link that no kernel makes, for want of a parent: EOPNOTSUPP says that it does not know the kind either."""
+    return message(NEWLINK, ACK | CREATE | EXCL, _header() + nested(_IFLA_LINKINFO, text(_INFO_KIND, kind)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,10 +280,11 @@ def read_link(body: memoryview) -> LinkInfo:
     port: dict[int, memoryview] = {}
     if string(about.get(_INFO_SLAVE_KIND)) == "bridge" and _INFO_SLAVE_DATA in about:
         port = attributes(about[_INFO_SLAVE_DATA])
+    kind = string(about.get(_INFO_KIND))
     return LinkInfo(
         index=index,
         name=string(found.get(_IFLA_IFNAME)),
-        kind=string(about.get(_INFO_KIND)),
+        kind=kind,
         up=bool(flags & UP),
         mtu=number(found.get(_IFLA_MTU)),
         mac=bytes(found.get(_IFLA_ADDRESS, b"")).hex(":"),
@@ -255,6 +295,7 @@ def read_link(body: memoryview) -> LinkInfo:
         peer_nsid=_signed(found.get(_IFLA_LINK_NETNSID)),
         hairpin=number(port.get(_PORT_HAIRPIN)) != 0,
         isolated=number(port.get(_PORT_ISOLATED)) != 0,
+        nature=kinds.parse(kind, about[_INFO_DATA]) if _INFO_DATA in about else NO_NATURE,
     )
 
 
@@ -431,6 +472,12 @@ def _out_link(found: dict[int, memoryview]) -> int:
 def get_nsid(descriptor: int) -> bytes:
     """Which number the socket's namespace has for the one behind the descriptor."""
     return message(GETNSID, 0, _NSID.pack(0) + u32(_NETNSA_FD, descriptor))
+
+
+def new_nsid(descriptor: int) -> bytes:
+    """Give the namespace behind the descriptor a number in the socket's own; EEXIST where it has one."""
+    any_number = u32(_NETNSA_NSID, NO_NSID & 0xFFFFFFFF)
+    return message(NEWNSID, ACK, _NSID.pack(0) + u32(_NETNSA_FD, descriptor) + any_number)
 
 
 def read_nsid(body: memoryview) -> int:

@@ -62,6 +62,10 @@ def u32(kind: int, value: int) -> bytes:
     return struct.pack("=HHI", 8, kind, value)
 
 
+def u16(kind: int, value: int) -> bytes:
+    return struct.pack("=HHHxx", 6, kind, value)
+
+
 def u8(kind: int, value: int) -> bytes:
     return struct.pack("=HHBxxx", 5, kind, value)
 

@@ -10,7 +10,8 @@ from fairlead.model.host import HostFacts
 from fairlead.model.network import Network, NetworkSpec
 from fairlead.net.drivers import bridge
 from fairlead.net.drivers.linkless import Linkless
-from fairlead.net.state import State
+from fairlead.net.drivers.sublink import SubLink
+from fairlead.net.state import LinkKind, State
 from fairlead.net.world import World
 
 
@@ -39,6 +40,8 @@ class Driver(Protocol):
 # Keyed by the driver's name in the API: Docker's "none" network has the driver "null".
 DRIVERS: Mapping[str, Driver] = {
     "bridge": bridge,
+    "macvlan": SubLink(LinkKind.MACVLAN),
+    "ipvlan": SubLink(LinkKind.IPVLAN),
     "host": Linkless(driver="host", only="host"),
     "null": Linkless(driver="null", only="none"),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
-from ipaddress import ip_interface, ip_network
+from ipaddress import ip_interface
 
 from fairlead import ids
 from fairlead.errors import Forbidden, InvalidArgument
@@ -13,10 +13,10 @@ from fairlead.model.endpoint import Endpoint
 from fairlead.model.host import HostFacts
 from fairlead.model.network import IpamConfig, Network, NetworkSpec
 from fairlead.net import firewall
+from fairlead.net.drivers.inside import on_interface
 from fairlead.net.drivers.options import BridgeOptions, check_options, parse_options
 from fairlead.net.firewall import GatewayMode, Perimeter
-from fairlead.net.gateway import next_hops
-from fairlead.net.state import HOST, Address, Fact, Link, LinkKind, Route, State, Sysctl
+from fairlead.net.state import HOST, Address, Fact, Link, LinkKind, State, Sysctl
 from fairlead.net.world import World
 from fairlead.settings import PublishPolicy
 
@@ -32,9 +32,6 @@ __all__ = [
     "sandbox_wants",
     "wants",
 ]
-
-# The kernel shows this metric for IPv6 routes that were added without one.
-_IPV6_METRIC = 1024
 
 _IFALIAS_LONGEST = 255
 
@@ -186,29 +183,13 @@ def sandbox_wants(network: Network, endpoint: Endpoint, world: World) -> State:
 
 
 def _sandbox_facts(network: Network, endpoint: Endpoint, world: World) -> Iterator[Fact]:
-    ns, link = endpoint.container, endpoint.ifname
     yield Link(
-        ns=ns,
-        name=link,
+        ns=endpoint.container,
+        name=endpoint.ifname,
         kind=LinkKind.VETH,
         mtu=_mtu(network, world),
         mac=endpoint.mac,
         peer_ns=HOST,
         peer=endpoint.host_ifname,
     )
-    addresses = (*endpoint.addresses, *endpoint.link_local)
-    yield from (Address(ns=ns, link=link, address=address) for address in addresses)
-    yield from _default_routes(network, endpoint)
-    if world.host.ipv6 and any(address.version == 6 for address in addresses):
-        # The sandbox is opened without IPv6 when its first endpoints have none.
-        yield Sysctl(ns=ns, key=f"net/ipv6/conf/{link}/disable_ipv6", value="0")
-    for key, value in endpoint.sysctls.items():
-        yield Sysctl(ns=ns, key=key.replace("IFNAME", link), value=value)
-
-
-def _default_routes(network: Network, endpoint: Endpoint) -> Iterator[Route]:
-    for via in next_hops(network, endpoint):
-        if endpoint.gateway4 if via.version == 4 else endpoint.gateway6:
-            metric = 0 if via.version == 4 else _IPV6_METRIC
-            prefix = ip_network("0.0.0.0/0" if via.version == 4 else "::/0")
-            yield Route(ns=endpoint.container, prefix=prefix, link=endpoint.ifname, via=via, metric=metric)
+    yield from on_interface(network, endpoint, world)

@@ -6,13 +6,15 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, TypeVar
 
 from fairlead.errors import EngineError, InvalidArgument
 from fairlead.model.address import Ip
 from fairlead.model.network import NetworkSpec
 from fairlead.net.firewall import GatewayMode
 from fairlead.settings import PublishPolicy
+
+T = TypeVar("T")
 
 BRIDGE = "com.docker.network.bridge"
 BRIDGE_NAME = f"{BRIDGE}.name"
@@ -59,7 +61,7 @@ def parse_options(spec: NetworkSpec) -> BridgeOptions:
     for label, text in spec.options.items():
         if (known := _OPTIONS.get(label)) is not None:
             field, parse = known
-            values[field] = _parse(label, text, parse)
+            values[field] = parse_value(label, text, parse)
     return BridgeOptions(**values)
 
 
@@ -75,7 +77,8 @@ def check_options(spec: NetworkSpec) -> BridgeOptions:
     return options
 
 
-def _parse(label: str, text: str, parse: Callable[[str], Any]) -> Any:
+def parse_value(label: str, text: str, parse: Callable[[str], T]) -> T:
+    """The value; what ``parse`` finds wrong with it is told together with the option's name."""
     try:
         return parse(text)
     except ValueError as error:
@@ -95,7 +98,7 @@ def parse_bool(text: str) -> bool:
     raise ValueError(f'strconv.ParseBool: parsing "{text}": invalid syntax')
 
 
-def _parse_mtu(text: str) -> int:
+def parse_mtu(text: str) -> int:
     if re.fullmatch(r"[+-]?\d+", text, re.ASCII) is None:
         raise ValueError(f'strconv.Atoi: parsing "{text}": invalid syntax')
     mtu = int(text)
@@ -162,7 +165,7 @@ _OPTIONS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     f"{BRIDGE}.inhibit_ipv4": ("inhibit_ipv4", parse_bool),
     f"{BRIDGE}.trusted_host_interfaces": ("trusted", _parse_interfaces),
     f"{BRIDGE}.default_bridge": ("default_bridge", parse_bool),
-    MTU: ("mtu", _parse_mtu),
+    MTU: ("mtu", parse_mtu),
     IFACE_PREFIX: ("iface_prefix", _parse_prefix),
     "com.docker.network.host_ipv4": ("snat4", _parse_ip),
     "com.docker.network.host_ipv6": ("snat6", _parse_ip),
