@@ -1,7 +1,8 @@
 """Watches what others do to what is ours: netlink and nftables notifications, and the pins in /run/netns.
 
 Our own changes are told by the kernel too. They agree with the ledger, or come from this process, and are passed over;
-what contradicts the ledger is a sign that somebody else was at work. A sign is only a hint to look.
+what contradicts the ledger is a sign that somebody else was at work. A sign is only a hint to look. What the host's
+other links and routes do is passed on to ``surroundings``.
 """
 
 from __future__ import annotations
@@ -33,6 +34,9 @@ _SO_RCVBUFFORCE, _RECEIVE_BUFFER = 33, 4 << 20
 # Bits of struct sockaddr_nl: links, IPv4 and IPv6 addresses, IPv4 and IPv6 routes, IPv4 and IPv6 rules.
 _ROUTE_GROUPS = 1 << 0 | 1 << 4 | 1 << 8 | 1 << 6 | 1 << 10 | 1 << 7 | 1 << 18
 _NFTABLES_GROUP = 1 << 6
+# What stands on links, and what leads to them.
+_STANDING = frozenset({codec.NEWADDR, codec.DELADDR, codec.NEWROUTE, codec.DELROUTE, rules.DELRULE})
+_GONE = frozenset({codec.DELADDR, codec.DELROUTE, rules.DELRULE})
 _DATAGRAM = 64 << 10
 
 _NFT_SUBSYSTEM = 10
@@ -65,8 +69,10 @@ class Watch:
             (self._pins, self._hear_pins),
         ):
             self._loop.add_reader(descriptor, hear)
+        kernel.surroundings.follow(self._hear_links)
 
     def close(self) -> None:
+        self._kernel.surroundings.follow(None)
         for descriptor in (self._links.fileno(), self._nft.fileno(), self._pins):
             self._loop.remove_reader(descriptor)
         self._links.close()
@@ -81,42 +87,56 @@ class Watch:
             for nsid, message in _heard(self._links):
                 if message.kind in (codec.NEWLINK, codec.DELLINK):
                     _keep_link(links, nsid, message)
-                elif message.kind in (codec.DELADDR, codec.DELROUTE, rules.DELRULE):
+                elif message.kind in _STANDING:
                     rest.append((nsid, message))
         except OSError:
             self._tell_all()
             return
-        heard = [*((nsid, message) for (nsid, _), message in links.items()), *rest]
-        signs = {self._scope_of(nsid) for nsid, message in heard if self._is_sign(nsid, message)}
-        returned = (self._returned(message) for nsid, message in heard if nsid == codec.NO_NSID)
-        for scope in signs.union(*returned):
+        signs = {self._sign_of_link(nsid, message) for (nsid, _), message in links.items()}
+        signs |= {self._sign(nsid, message) for nsid, message in rest}
+        for scope in signs - {None}:
+            self._on_change(HOST_LINKS if scope == HOST else str(scope))
+
+    def _hear_host_link(self, link: LinkInfo, *, gone: bool) -> None:
+        self._kernel.surroundings.hear_link(link, gone=gone)
+        ledger = self._kernel.ledger
+        if gone or link.name not in ledger.parents or self._parents.get(link.name) == link.index:
+            return
+        # A new link under the name of one that something of ours stood on.
+        self._parents[link.name] = link.index
+        for scope in ledger.standing_on(link.name):
             self._on_change(HOST_LINKS if scope == HOST else scope)
 
-    def _returned(self, message: Message) -> frozenset[str]:
-        """Where something of ours stands on this link of the host, if it is a new one under its name."""
-        ledger = self._kernel.ledger
-        if message.kind != codec.NEWLINK or not ledger.parents:
-            return frozenset()
-        try:
-            found = codec.read_link(message.body)
-        except NetlinkError:
-            return frozenset()
-        if found.name not in ledger.parents or self._parents.get(found.name) == found.index:
-            return frozenset()
-        self._parents[found.name] = found.index
-        return ledger.standing_on(found.name)
-
-    def _scope_of(self, nsid: int) -> str:
-        return HOST if nsid == codec.NO_NSID else self._kernel.container_of(nsid)
-
-    def _is_sign(self, nsid: int, message: Message) -> bool:
+    def _sign_of_link(self, nsid: int, message: Message) -> str | None:
+        """The scope in which a link contradicts the ledger."""
         scope = self._scope_of(nsid)
-        if scope == HOST and nsid != codec.NO_NSID:  # a namespace that is none of ours
-            return False
+        if scope is None:
+            return None
         try:
-            return contradicts(self._kernel.ledger, scope, message)
+            link = codec.read_link(message.body)
         except NetlinkError:
-            return False
+            return None
+        gone = message.kind == codec.DELLINK
+        if scope == HOST:
+            self._hear_host_link(link, gone=gone)
+        asked = self._kernel.ledger.links.get((scope, link.name))
+        return scope if asked is not None and (gone or _differs(link, asked)) else None
+
+    def _sign(self, nsid: int, message: Message) -> str | None:
+        """The scope in which an address, a route or a rule of ours has gone."""
+        scope = self._scope_of(nsid)
+        if scope == HOST and message.kind != rules.DELRULE:
+            self._kernel.surroundings.hear(message)
+        if scope is None or message.kind not in _GONE:
+            return None
+        try:
+            return scope if _is_ours(self._kernel.ledger, scope, message) else None
+        except NetlinkError:
+            return None
+
+    def _scope_of(self, nsid: int) -> str | None:
+        """None for a namespace that is none of ours."""
+        return HOST if nsid == codec.NO_NSID else self._kernel.container_of(nsid) or None
 
     def _hear_nft(self) -> None:
         try:
@@ -146,28 +166,19 @@ class Watch:
 
     def _tell_all(self) -> None:
         """The kernel lost notifications (ENOBUFS): anything may have changed."""
+        self._kernel.surroundings.forget()
         for scope in (HOST_LINKS, NFT, *self._kernel.sandboxes()):
             self._on_change(scope)
 
 
-def contradicts(ledger: Ledger, scope: str, message: Message) -> bool:
-    """Whether a notification says something else than the ledger."""
-    match message.kind:
-        case codec.NEWLINK:
-            found = codec.read_link(message.body)
-            asked = ledger.links.get((scope, found.name))
-            return asked is not None and _differs(found, asked)
-        case codec.DELLINK:
-            return (scope, codec.read_link(message.body).name) in ledger.links
-        case codec.DELADDR:
-            return ledger.has_address(scope, codec.read_address(message.body).address)
-        case codec.DELROUTE:
-            route = codec.read_route(message.body)
-            return route is not None and route.protocol == ROUTE_PROTOCOL and ledger.has_route(scope, route.prefix)
-        case rules.DELRULE:
-            rule = rules.read_rule(message.body)
-            return rule is not None and (scope, rule.version, rule.priority) in ledger.rules
-    return False
+def _is_ours(ledger: Ledger, scope: str, message: Message) -> bool:
+    if message.kind == codec.DELADDR:
+        return ledger.has_address(scope, codec.read_address(message.body).address)
+    if message.kind == rules.DELRULE:
+        rule = rules.read_rule(message.body)
+        return rule is not None and (scope, rule.version, rule.priority) in ledger.rules
+    route = codec.read_route(message.body)
+    return route is not None and route.protocol == ROUTE_PROTOCOL and ledger.has_route(scope, route.prefix)
 
 
 def _differs(found: LinkInfo, asked: Link) -> bool:
