@@ -319,6 +319,7 @@ class Networks:
             self._drop_record(network)
             raise
         self._tell_resolver(network, known=True)
+        self._engine.foreign.follow_networks()
 
     def _alone(self, network: Network) -> State:
         """What of the network's facts no other network wants: several may stand on one parent."""
@@ -357,6 +358,7 @@ class Networks:
         self._drop_record(network)
         self._engine.kernel.apply(plan(facts | shared, self.shared_facts() if shared else shared))
         self._tell_resolver(network, known=False)
+        self._engine.foreign.follow_networks()
         await self._tell_gone(network, self._engine.outside.of(network.spec))
         self.tell(network, "destroy")
 

@@ -26,6 +26,7 @@ from fairlead.net.state import HOST, ROUTE_PROTOCOL, Link
 
 HOST_LINKS = "host-links"
 NFT = "nft"
+FOREIGN = "foreign"  # a table of somebody else's
 
 OnChange = Callable[[str], None]
 
@@ -47,7 +48,7 @@ _INOTIFY_EVENT = struct.Struct("=iIII")
 
 
 class Watch:
-    """Calls ``on_change`` with ``host-links``, ``nft`` or a container's id; from ``close`` on no more.
+    """Calls ``on_change`` with ``host-links``, ``nft``, ``foreign`` or a container's id; from ``close`` on no more.
 
     Made in the host's network namespace, with a running event loop, which does the reading. One socket hears all
     sandboxes: those have a number in the host's namespace as soon as a veth pair connects the two.
@@ -61,7 +62,7 @@ class Watch:
         self._links.setsockopt(_SOL_NETLINK, _LISTEN_ALL_NSID, 1)
         self._nft = _listen(NETFILTER, _NFTABLES_GROUP)
         self._parents: dict[str, int] = {}  # name and number of links of the host that something of ours stands on
-        self._touched = False  # a transaction under way, its end not told yet, is about our table
+        self._touched: set[str] = set()  # what a transaction under way, its end not told yet, is about
         self._pins = _watch_pins()
         for descriptor, hear in (
             (self._links.fileno(), self._hear_links),
@@ -150,12 +151,13 @@ class Watch:
         """Every transaction ends with a NEWGEN that says whose it was."""
         found = attributes(message.body, _NFGENMSG)
         if message.kind & 0xFF != _NEWGEN:
-            self._touched |= string(found.get(_TABLE_NAME)) == ruleset.TABLE
+            self._touched.add(NFT if string(found.get(_TABLE_NAME)) == ruleset.TABLE else FOREIGN)
             return
-        touched, self._touched = self._touched, False
+        touched, self._touched = self._touched, set()
         author = int.from_bytes(found.get(_GEN_PROC_PID, b""), "big")
-        if touched and author != os.getpid():
-            self._on_change(NFT)
+        if author != os.getpid():
+            for scope in touched:
+                self._on_change(scope)
 
     def _hear_pins(self) -> None:
         """Somebody took a name out of /run/netns; a sandbox that still has that name misses its pin."""
@@ -167,7 +169,7 @@ class Watch:
     def _tell_all(self) -> None:
         """The kernel lost notifications (ENOBUFS): anything may have changed."""
         self._kernel.surroundings.forget()
-        for scope in (HOST_LINKS, NFT, *self._kernel.sandboxes()):
+        for scope in (HOST_LINKS, NFT, FOREIGN, *self._kernel.sandboxes()):
             self._on_change(scope)
 
 
