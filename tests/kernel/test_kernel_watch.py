@@ -13,8 +13,8 @@ from fairlead.ids import ContainerId
 from fairlead.kernel import netns
 from fairlead.kernel.apply import Kernel
 from fairlead.kernel.sandbox import Sandbox, open_sandbox
-from fairlead.kernel.watch import FOREIGN, HOST_LINKS, NFT, Watch
-from fairlead.net.state import Add, Element, Remove, Rule
+from fairlead.kernel.watch import HOST_LINKS, NFT, Watch
+from fairlead.net.state import HOST, Add, Element, Qdisc, Remove, Rule
 from kernel.plumbing import BRIDGE, CONTAINER, endpoint, network, run, undone
 
 OWNER = ContainerId(CONTAINER)
@@ -73,6 +73,13 @@ def test_a_rule_taken_away_is_told(kernel: Kernel, joined: Sandbox) -> None:
     )
 
 
+def test_a_strangers_hand_on_a_rate_is_told_and_ours_is_not(kernel: Kernel, joined: Sandbox) -> None:
+    held = Qdisc(ns=HOST, link="veth0000002", rate=10_000_000, burst=12_500, limit=75_000)
+    assert told(kernel, lambda: kernel.apply([Add(held)])) == set()
+    assert told(kernel, lambda: run("tc", "qdisc", "add", "dev", BRIDGE, "clsact"), 2) == {HOST_LINKS}
+    assert told(kernel, lambda: run("tc", "qdisc", "delete", "dev", "veth0000002", "root"), 2) == {HOST_LINKS}
+
+
 @pytest.mark.parametrize(
     "command",
     ["ip route delete default", "ip address delete 10.9.0.2/16 dev eth0", "ip link set eth0 down"],
@@ -92,20 +99,16 @@ def test_damage_in_a_sandbox_is_told_with_its_container(kernel: Kernel, joined: 
     ],
 )
 def test_a_change_of_our_table_is_told(kernel: Kernel, joined: Sandbox, command: str) -> None:
-    # Flushing everything takes the administrators' table along, which is not ours either.
-    assert told(kernel, lambda: run(*command.split()), 2) - {FOREIGN} == {NFT}
+    assert told(kernel, lambda: run(*command.split()), 2) == {NFT}
 
 
 def test_a_removed_pin_is_told_with_its_container(kernel: Kernel, joined: Sandbox) -> None:
     assert told(kernel, lambda: run("ip", "netns", "delete", "web"), 2) == {CONTAINER}
 
 
-def test_tables_of_others_are_told_as_such(kernel: Kernel, joined: Sandbox) -> None:
-    assert told(kernel, lambda: run("nft", "add", "table", "inet", "theirs"), 2) == {FOREIGN}
-
-
-def test_other_links_and_namespaces_are_none_of_our_business(kernel: Kernel, joined: Sandbox) -> None:
+def test_other_tables_links_and_namespaces_are_none_of_our_business(kernel: Kernel, joined: Sandbox) -> None:
     def act() -> None:
+        run("nft", "add", "table", "inet", "theirs")
         run("ip", "link", "add", "foreign", "type", "bridge")
         run("ip", "address", "add", "10.77.0.1/24", "dev", "foreign")
         run("ip", "link", "set", "foreign", "up")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import struct
 from collections.abc import Callable
 from ipaddress import IPv4Interface, IPv6Interface
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairlead.kernel.netlink import codec, ct, frames, neighbours, rules
+from fairlead.kernel.netlink import codec, ct, frames, neighbours, rules, tc
 from fairlead.kernel.netlink.codec import RouteEntry
 from fairlead.kernel.netlink.frames import NetlinkError
 
@@ -20,6 +21,8 @@ READERS: tuple[Callable[[memoryview], object], ...] = (
     neighbours.read_neighbour,
     rules.read_rule,
     codec.read_nsid,
+    tc.read_qdisc,
+    tc.read_redirect,
     ct.read_entry,
 )
 interfaces = st.builds(lambda ip, length: IPv4Interface((ip, length)), st.ip_addresses(v=4), st.integers(0, 32)) | (
@@ -32,8 +35,18 @@ bodies = st.builds(
     lambda head, parts: head + b"".join(parts), st.binary(min_size=8, max_size=16), st.lists(attribute | nested)
 )
 
+ours = st.sampled_from([0x0F1C0000, 0x0F1D0000, 0x0F1E0000, 0xFFFF0000])
+shaped = st.builds(
+    lambda handle, kind, parts: (
+        struct.pack("=BxxxiIII", 0, 1, handle, 0, 0x0F1E << 16) + frames.text(1, kind) + frames.nested(2, *parts)
+    ),
+    ours,
+    st.sampled_from(["tbf", "netem", "u32"]),
+    st.lists(attribute | nested, max_size=4),
+)
 
-@given(st.binary() | bodies, st.sampled_from(READERS))
+
+@given(st.binary() | bodies | shaped, st.sampled_from(READERS))
 def test_readers_raise_only_their_own_error(raw: bytes, read: Callable[[memoryview], object]) -> None:
     with contextlib.suppress(NetlinkError):
         read(memoryview(raw))

@@ -18,6 +18,8 @@ from fairlead.net.state import (
     Fact,
     Link,
     LinkKind,
+    Qdisc,
+    Redirect,
     Remove,
     Route,
     Slot,
@@ -59,6 +61,8 @@ def _standing(link: str) -> list[st.SearchStrategy[Fact]]:
         st.just(Address(ns=HOST, link=link, address=ip_interface("fd00::9/64"))),
         route,
         st.builds(Sysctl, ns=st.just(HOST), key=st.just(key), value=st.sampled_from(["0", "1"])),
+        st.builds(Qdisc, ns=st.just(HOST), link=st.just(link), rate=st.sampled_from([8_000, 16_000])),
+        st.builds(Redirect, ns=st.just(HOST), link=st.just(link), to=st.sampled_from(["veth0", "veth1"])),
     ]
 
 

@@ -25,6 +25,7 @@ from fairlead.model.container import Container, ContainerSpec
 from fairlead.model.requests import AttachSpec, Filters, LogSpec, UpdateSpec, WaitCondition
 from fairlead.model.views import Change, Inspected, Listed, PathStat, Pruned, StatsSample, Top
 from fairlead.model.volume import Volume
+from fairlead.net import shaping
 from fairlead.runtime.loglines import LogLine
 from fairlead.runtime.logs import read_log_blocks
 
@@ -98,6 +99,8 @@ class Containers:
         path, args = command_line(spec.config)
         spec, warnings = options.normalise(self._engine, spec)
         spec = replace(spec, networks=self._engine.networks.by_name(spec.networks))
+        for asked in spec.networks.values():
+            shaping.check_endpoint(asked.options)
         mounts = await mountspecs.resolve(self._engine, spec)
         self._engine.index.check_name_free(chosen)  # the name may have gone while volumes were made
         container = Container(

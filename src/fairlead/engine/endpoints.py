@@ -15,7 +15,7 @@ from fairlead.model.container import Container
 from fairlead.model.endpoint import Endpoint, EndpointSpec
 from fairlead.model.network import Network
 from fairlead.model.port import PortBinding
-from fairlead.net import gateway, ipam
+from fairlead.net import gateway, ipam, shaping
 from fairlead.net.drivers import sublink
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ class Decider:
         self, container: Container, network: Network, spec: EndpointSpec, others: Sequence[Endpoint]
     ) -> Endpoint:
         """One more; published ports and the default route are decided over all of them later."""
+        shaping.check_endpoint(spec.options, network.spec.options)
         sublink.check_room(network, taken=bool(set(self._engine.index.endpoints(network.id)) - {container.id}))
         endpoint = Endpoint(
             id=EndpointId(ids.new_id()),
@@ -60,6 +61,7 @@ class Decider:
             ifname=gateway.interface_name(network, spec, [other.ifname for other in others]),
             host_ifname="" if network.parent else f"veth{secrets.token_hex(4)[:7]}",
             sysctls=gateway.endpoint_sysctls(spec),
+            options=spec.options,
         )
         return replace(endpoint, names=self._names(container, network, spec))
 

@@ -15,13 +15,14 @@ from fairlead import ids
 from fairlead.errors import Conflict, EngineError, Forbidden, InvalidArgument, NotFound, Unavailable
 from fairlead.ids import NetworkId
 from fairlead.kernel import sysctl
+from fairlead.kernel.shaping import check_support
 from fairlead.model.container import Container
 from fairlead.model.endpoint import EndpointSpec
 from fairlead.model.host import HostFacts
 from fairlead.model.network import PREDEFINED, Network, NetworkSpec, Subnet
 from fairlead.model.requests import Filters
 from fairlead.model.views import NetworkView
-from fairlead.net import ipam, judgement, validate
+from fairlead.net import ipam, judgement, shaping, validate
 from fairlead.net.drivers import DRIVERS, parents, shim
 from fairlead.net.drivers.bridge import choose_mtu, is_judged
 from fairlead.net.drivers.options import BRIDGE_NAME, parse_options
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _FORWARDING = ("net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding")
+_FACTS_FRESH = 2.0  # seconds: routes of others change rarely, and only advise the choice of a subnet
 
 
 class Networks:
@@ -44,12 +46,16 @@ class Networks:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._bare: dict[NetworkId, State] = {}
+        self._facts: tuple[float, HostFacts] | None = None
         self._coming: set[str] = set()  # names of networks that others are asked about at the moment
 
     # -- what is ----------------------------------------------------------------------------------------------------
 
     def host_facts(self) -> HostFacts:
-        return self._engine.kernel.host_facts()
+        now = time.monotonic()
+        if self._facts is None or now - self._facts[0] > _FACTS_FRESH:
+            self._facts = now, self._engine.kernel.host_facts()
+        return self._facts[1]
 
     def world(self) -> World:
         return World(settings=self._engine.settings, host=self.host_facts())
@@ -179,6 +185,7 @@ class Networks:
         facts = self._facts_for(spec)
         if not spec.config_only:
             driver.check(spec, facts)
+            await self._check_shape(spec)
         network, warnings = self._decide(ids.NetworkId(ids.new_id()), spec, facts)
         self._check_conflicts(network)
         if parties := self._engine.outside.of(spec):
@@ -187,6 +194,11 @@ class Networks:
             await self.establish(network)
         self.tell(network, "create")
         return network, warnings
+
+    async def _check_shape(self, spec: NetworkSpec) -> None:
+        """Not left to the first container: what this kernel lacks, it lacks from the start."""
+        if probe := shaping.probe(spec.options):
+            await self._engine.in_thread(check_support, probe)
 
     async def _establish_with(self, network: Network, parties: Sequence[Outside]) -> Network:
         """Like ``establish``, but others are asked first, and told of it when it fails."""
@@ -223,7 +235,7 @@ class Networks:
                 log.warning("removing network %s: %s", network.name, error)
 
     def _facts_for(self, spec: NetworkSpec) -> HostFacts:
-        """The host as it is now, and certainly so about the bridge that was asked for."""
+        """The host as it is now where the choice depends on it: its routes, and the bridge that was asked for."""
         facts = self.host_facts()
         kernel = self._engine.kernel
         name = parse_options(spec).name
@@ -233,7 +245,7 @@ class Networks:
         there = {each: link for each, link in asked.items() if link is not None}
         links = (*(link for link in facts.links if link not in asked), *there)
         unknown = frozenset(kind.value for kind in parents.kinds(spec) if not kernel.knows(kind))
-        return replace(facts, links=links, asked=there, unknown_kinds=unknown)
+        return replace(facts, routes=kernel.host_routes(), links=links, asked=there, unknown_kinds=unknown)
 
     def _complete(self, spec: NetworkSpec) -> NetworkSpec:
         """With the daemon's defaults for the driver, and what a config-only network lends."""
@@ -319,7 +331,6 @@ class Networks:
             self._drop_record(network)
             raise
         self._tell_resolver(network, known=True)
-        self._engine.foreign.follow_networks()
 
     def _alone(self, network: Network) -> State:
         """What of the network's facts no other network wants: several may stand on one parent."""
@@ -358,7 +369,6 @@ class Networks:
         self._drop_record(network)
         self._engine.kernel.apply(plan(facts | shared, self.shared_facts() if shared else shared))
         self._tell_resolver(network, known=False)
-        self._engine.foreign.follow_networks()
         await self._tell_gone(network, self._engine.outside.of(network.spec))
         self.tell(network, "destroy")
 

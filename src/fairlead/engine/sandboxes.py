@@ -31,9 +31,10 @@ from fairlead.model.container import Container
 from fairlead.model.endpoint import Endpoint, EndpointSpec
 from fairlead.model.network import Network
 from fairlead.model.port import PortBinding
+from fairlead.net import shaping
 from fairlead.net.drivers import DRIVERS
 from fairlead.net.plan import plan
-from fairlead.net.state import Element, Fact, Link, State
+from fairlead.net.state import HOST, Element, Fact, Link, State
 
 if TYPE_CHECKING:
     from fairlead.engine.core import Engine
@@ -65,8 +66,8 @@ class Sandboxes:
             if network is None:
                 continue
             driver = DRIVERS[network.driver]
-            facts |= driver.endpoint_wants(network, endpoint, world)
-            facts |= driver.sandbox_wants(network, endpoint, world)
+            links = driver.endpoint_wants(network, endpoint, world) | driver.sandbox_wants(network, endpoint, world)
+            facts |= links | shaping.wants(network, endpoint, links)
         return frozenset(facts)
 
     def is_open(self, container: ContainerId) -> bool:
@@ -214,7 +215,7 @@ class Sandboxes:
         facts = self.facts(container.endpoints)
         self._engine.reconciler.part_with(endpoint.host_ifname for endpoint in container.endpoints)
         try:
-            self._engine.kernel.apply([step for step in plan(facts, frozenset()) if isinstance(step.fact, Element)])
+            self._engine.kernel.apply([step for step in plan(facts, frozenset()) if _outlives(step.fact)])
         except EngineError as error:
             log.warning("%s: %s", container.name, error)  # the rest must go all the same; the next beat sweeps
         sandbox = self._open.pop(container.id, None)
@@ -474,6 +475,13 @@ class Sandboxes:
 def _without(endpoints: Iterable[Endpoint], others: Iterable[Endpoint]) -> tuple[Endpoint, ...]:
     known = {endpoint.id for endpoint in others}
     return tuple(endpoint for endpoint in endpoints if endpoint.id not in known)
+
+
+def _outlives(fact: Fact) -> bool:
+    """Whether it would stay when the sandbox's namespace goes, and with that the host's ends of its pairs."""
+    if isinstance(fact, Element):
+        return True
+    return fact.ns == HOST and not (isinstance(fact, Link) and fact.peer_ns)
 
 
 def _names(endpoint: Endpoint) -> EndpointNames:

@@ -13,14 +13,12 @@ from fairlead.kernel import conntrack, elements, netns, observe
 from fairlead.kernel.ledger import Ledger
 from fairlead.kernel.netlink import codec, ct
 from fairlead.kernel.netlink.codec import LinkInfo
-from fairlead.kernel.netlink.connection import NETFILTER, Netlink
 from fairlead.kernel.netlink.frames import NetlinkError
 from fairlead.kernel.netns import Namespace
 from fairlead.kernel.nft import Nft
 from fairlead.kernel.reaper import Reaper
-from fairlead.kernel.surroundings import Surroundings
 from fairlead.kernel.wiring import Wiring
-from fairlead.model.address import Ip
+from fairlead.model.address import Ip, Prefix
 from fairlead.model.host import HostFacts, HostLink
 from fairlead.model.port import PortBinding, Protocol
 from fairlead.net.state import (
@@ -34,6 +32,8 @@ from fairlead.net.state import (
     Link,
     LinkKind,
     Neighbour,
+    Qdisc,
+    Redirect,
     Remove,
     Route,
     Rule,
@@ -52,8 +52,6 @@ class Kernel:
         # libnftables first: its context must be made while descriptors are few.
         self.nft = Nft()
         self.host = netns.current()
-        self._netfilter = Netlink(NETFILTER)
-        self.surroundings = Surroundings(self.host.netlink)
         self._reaper = Reaper()
         self.ledger = Ledger()
         self._sandboxes: dict[str, Namespace] = {}
@@ -68,7 +66,6 @@ class Kernel:
         """Leave everything as it is, but for links that wait to be deleted."""
         await asyncio.to_thread(self._reaper.close)
         self.nft.close()
-        self._netfilter.close()
         self.host.close()
 
     def add_sandbox(self, container: ContainerId, ns: Namespace) -> None:
@@ -114,7 +111,7 @@ class Kernel:
         facts: set[Fact] = set()
         links = self.host.netlink.links()
         ours = list(observe.host_links(links, self.ledger, self._peer_of))
-        facts.update(observe.scope(HOST, self.host, ours, {link.index: link.name for link in links}, self.ledger))
+        facts.update(observe.scope(HOST, self.host, ours, links, self.ledger))
         self.ledger.learn(facts)
         for container, entries in self.nft.elements().items():
             facts.update(Element(container=container, key=key, value=value) for key, value in entries.items())
@@ -127,14 +124,16 @@ class Kernel:
             return frozenset()
         links = ns.netlink.links()
         ours = list(observe.sandbox_links(container, links, self._far_ends(links), self.ledger))
-        names = {link.index: link.name for link in links}
-        facts = frozenset(observe.scope(container, ns, ours, names, self.ledger))
+        facts = frozenset(observe.scope(container, ns, ours, links, self.ledger))
         self.ledger.learn(facts)
         return facts
 
     def host_facts(self) -> HostFacts:
-        """As the host is now, once a watch follows it."""
-        return self.surroundings.facts()
+        return observe.host_facts(self.host.netlink)
+
+    def host_routes(self) -> tuple[Prefix, ...]:
+        """All that the host has routes to, without the rest of the facts."""
+        return observe.host_routes(self.host.netlink)
 
     def link_kind(self, name: str) -> str | None:
         """What kind of link the host has under that name now ("" for hardware); None where there is none."""
@@ -163,7 +162,7 @@ class Kernel:
     def _apply_elements(self, steps: Sequence[Step]) -> None:
         if not steps:
             return
-        elements.apply(self.nft, self._netfilter, steps)
+        elements.apply(self.nft, steps)
         ports = conntrack.udp_ports(steps)
         if ports:
             own = {found.address.ip for found in self.host.netlink.addresses()}
@@ -289,6 +288,14 @@ def _take(wiring: Wiring, step: Step) -> None:
             wiring.remove_neighbour(neighbour)
         case Add(fact=Neighbour() as neighbour) | Change(fact=Neighbour() as neighbour):
             wiring.set_neighbour(neighbour)
+        case Remove(fact=Qdisc() as shape):
+            wiring.remove_shape(shape)
+        case Add(fact=Qdisc() as shape) | Change(fact=Qdisc() as shape):
+            wiring.set_shape(shape)
+        case Remove(fact=Redirect() as redirect):
+            wiring.remove_redirect(redirect)
+        case Add(fact=Redirect() as redirect) | Change(fact=Redirect() as redirect):
+            wiring.set_redirect(redirect)
         case Add(fact=Sysctl() as value) | Change(fact=Sysctl() as value):
             wiring.set_sysctl(value)
         case _:

@@ -11,12 +11,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from fairlead.model.address import Interface, Prefix
-from fairlead.net.state import Address, Fact, Link, Route, Rule, Sysctl
+from fairlead.net.state import Address, Fact, Link, Qdisc, Redirect, Route, Rule, Sysctl
+
+# The kernel keeps a burst as the time that it takes, in ticks of 64 ns: so many a second, for bytes from bits.
+_TICKS = 8 * 1_000_000_000 // 64
 
 
 @dataclass(slots=True)
 class Ledger:
-    """The links, addresses, routes, rules and sysctls of ours: applied, or found, and not removed since."""
+    """What of ours was applied, or found, and not removed since."""
 
     links: dict[tuple[str, str], Link] = field(default_factory=dict)
     parents: set[str] = field(default_factory=set)  # links of the host that something of ours stands, or stood, on
@@ -24,6 +27,8 @@ class Ledger:
     routes: set[tuple[str, str, Prefix]] = field(default_factory=set)
     rules: set[tuple[str, int, int]] = field(default_factory=set)
     sysctls: dict[tuple[str, str], str] = field(default_factory=dict)
+    shapes: dict[tuple[str, str], Qdisc] = field(default_factory=dict)
+    redirects: set[tuple[str, str]] = field(default_factory=set)
 
     def enter(self, fact: Fact) -> None:
         match fact:
@@ -39,6 +44,10 @@ class Ledger:
                 self.rules.add((fact.ns, fact.version, fact.priority))
             case Sysctl():
                 self.sysctls[fact.ns, fact.key] = fact.value
+            case Qdisc():
+                self.shapes[fact.ns, fact.link] = fact
+            case Redirect():
+                self.redirects.add((fact.ns, fact.link))
             case _:
                 return
 
@@ -52,6 +61,7 @@ class Ledger:
         match fact:
             case Link():
                 self.links.pop((fact.ns, fact.name), None)
+                self._unshape((fact.ns, fact.name))
             case Address():
                 self.addresses.discard((fact.ns, fact.link, fact.address))
             case Route():
@@ -60,16 +70,38 @@ class Ledger:
                 self.rules.discard((fact.ns, fact.version, fact.priority))
             case Sysctl():
                 self.sysctls.pop((fact.ns, fact.key), None)
+            case Qdisc():
+                self.shapes.pop((fact.ns, fact.link), None)
+            case Redirect():
+                self.redirects.discard((fact.ns, fact.link))
             case _:
                 return
 
     def forget(self, ns: str) -> None:
         """A sandbox is gone with all that was in it, and with the host's ends of its pairs."""
+        for key in {*self.shapes, *self.redirects}:
+            if key[0] == ns or (key in self.links and self.links[key].peer_ns == ns):
+                self._unshape(key)
         self.links = {key: link for key, link in self.links.items() if ns not in (link.ns, link.peer_ns)}
         self.addresses = {entry for entry in self.addresses if entry[0] != ns}
         self.routes = {entry for entry in self.routes if entry[0] != ns}
         self.rules = {entry for entry in self.rules if entry[0] != ns}
         self.sysctls = {key: value for key, value in self.sysctls.items() if key[0] != ns}
+
+    def _unshape(self, link: tuple[str, str]) -> None:
+        self.shapes.pop(link, None)
+        self.redirects.discard(link)
+
+    def is_shaped(self, ns: str) -> bool:
+        """Whether a rate, a delay or a redirection of ours is known in that namespace."""
+        return any(owner == ns for owner, _ in (*self.shapes, *self.redirects))
+
+    def rounded(self, seen: Qdisc) -> Qdisc:
+        """What was asked for, where what is seen is no more than the kernel's rounding away from it."""
+        asked = self.shapes.get((seen.ns, seen.link))
+        if asked is None or abs(seen.burst - asked.burst) > 1 + asked.rate // _TICKS:
+            return seen
+        return asked if replace(seen, burst=asked.burst) == asked else seen
 
     def in_our_terms(self, seen: Link) -> Link:
         """The observed link with those things left open that were left open when it was applied."""

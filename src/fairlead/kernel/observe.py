@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from ipaddress import ip_address
 
-from fairlead.kernel import netns, sysctl
+from fairlead.kernel import netns, shaping, sysctl
 from fairlead.kernel.ledger import Ledger
 from fairlead.kernel.netlink.codec import LinkInfo, RouteInfo
 from fairlead.kernel.netlink.connection import Netlink
@@ -38,7 +38,7 @@ _ON_PARENT = frozenset(kind.value for kind in ON_PARENT)
 # Links that lead from a sandbox to a link of the host.
 FAR_KINDS = frozenset({LinkKind.VETH.value, *_ON_PARENT})
 
-_OUR_NAMES = re.compile(rf"veth[0-9a-f]{{7}}\Z|br-[0-9a-f]{{12}}\Z|{judgement.IN}\Z|{judgement.OUT}\Z")
+_OUR_NAMES = re.compile(rf"(veth|ifb)[0-9a-f]{{7}}\Z|br-[0-9a-f]{{12}}\Z|{judgement.IN}\Z|{judgement.OUT}\Z")
 _RESOLV_CONF = "/etc/resolv.conf"
 
 # Peer of a host link: (container, name there), ("", "") where it leads to none of ours.
@@ -49,7 +49,7 @@ def is_ours(link: LinkInfo) -> bool:
     """Whether a host link bears our mark: the group, or the alias under a name as we give them."""
     if link.kind in _ON_PARENT:
         return link.group == OUR_GROUP
-    if link.group in (CONDEMNED, CONDEMNED_BRIDGES) or link.kind not in ("veth", "bridge"):
+    if link.group in (CONDEMNED, CONDEMNED_BRIDGES) or link.kind not in ("veth", "bridge", "ifb"):
         return False
     return link.group == OUR_GROUP or (bool(link.alias) and _OUR_NAMES.match(link.name) is not None)
 
@@ -68,8 +68,10 @@ def host_links(links: Iterable[LinkInfo], ledger: Ledger, peer_of: PeerOf) -> It
 def sandbox_links(
     ns_id: str, links: Iterable[LinkInfo], host: Mapping[int, LinkInfo], ledger: Ledger
 ) -> Iterator[Link]:
-    """What we put into a sandbox: veths whose other end is a host link of ours, and what stands on a host link."""
+    """What we put into a sandbox: veths whose other end is a host link of ours, what stands on a host link, ifbs."""
     for link in links:
+        if link.kind == "ifb" and link.group == OUR_GROUP:
+            yield ledger.in_our_terms(_fact(ns_id, link, "", "", ""))
         far = host.get(link.peer_index)
         if link.kind in _ON_PARENT and is_ours(link):
             fact = _fact(ns_id, link, "", "", "")
@@ -165,32 +167,38 @@ def _read_all(keys: Iterable[str]) -> dict[str, str]:
 
 
 def scope(
-    ns_id: str, ns: Namespace, links: Iterable[Link], indexes: Mapping[int, str], ledger: Ledger
+    ns_id: str, ns: Namespace, ours: Collection[Link], links: Collection[LinkInfo], ledger: Ledger
 ) -> Iterator[Fact]:
-    """All facts of a namespace but its firewall, given its links."""
-    ours = {link.name for link in links}
-    yield from links
-    names = {index: name for index, name in indexes.items() if name in ours}
+    """All facts of a namespace but its firewall, given our links and all that it has."""
+    known = {link.name for link in ours}
+    yield from ours
+    names = {link.index: link.name for link in links if link.name in known}
     yield from addresses(ns_id, ns.netlink, names, ledger)
     yield from routes(ns_id, ns.netlink, names)
     yield from rules(ns_id, ns.netlink)
     yield from neighbours(ns_id, ns.netlink, names)
+    yield from shaping.observed(ns_id, ns.netlink, links, names, ledger)
     yield from sysctls(ns_id, ns, ledger)
 
 
-def host_facts(netlink: Netlink, links: Sequence[LinkInfo]) -> HostFacts:
-    """Of these links and what is on them."""
+def host_facts(netlink: Netlink) -> HostFacts:
+    links = [link for link in netlink.links() if not link.name.startswith(CONDEMNED_PREFIX)]
     mtus = {link.index: link.mtu for link in links}
-    routes = [route for route in netlink.unicast_routes() if route.index in mtus or not route.index]
-    defaults = [mtus[route.index] for route in routes if not route.prefix.prefixlen and route.index in mtus]
+    found = [route for route in netlink.routes() if route.unicast]
+    defaults = [mtus[route.index] for route in found if not route.prefix.prefixlen and route.index in mtus]
     return HostFacts(
-        routes=_destinations(routes),
+        routes=_destinations(found),
         links=tuple(link.name for link in links),
         addresses=tuple(entry.address for entry in netlink.addresses() if entry.index in mtus),
         default_mtu=defaults[0] if defaults else 1500,
         ipv6=os.path.exists("/proc/sys/net/ipv6"),
         nameservers=tuple(nameservers(_resolv_conf())),
     )
+
+
+def host_routes(netlink: Netlink) -> tuple[Prefix, ...]:
+    """What the host has routes to, by itself: the part of the facts that is cheap however many links there are."""
+    return _destinations(route for route in netlink.routes() if route.unicast)
 
 
 def _destinations(routes: Iterable[RouteInfo]) -> tuple[Prefix, ...]:

@@ -11,14 +11,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from fairlead.errors import KernelError
-from fairlead.kernel import netns, sysctl
-from fairlead.kernel.netlink import codec, neighbours, rules
+from fairlead.kernel import netns, shaping, sysctl
+from fairlead.kernel.netlink import codec, neighbours, rules, tc
 from fairlead.kernel.netlink.codec import LinkEdit, LinkInfo, RouteEntry, SubLink, VethEnd
 from fairlead.kernel.netlink.connection import Reply
 from fairlead.kernel.netlink.kinds import Nature
 from fairlead.kernel.netlink.rules import RuleEntry
 from fairlead.kernel.netns import Namespace
-from fairlead.kernel.reaper import condemn, condemn_slowly
+from fairlead.kernel.reaper import condemn
 from fairlead.net.state import (
     HOST,
     ON_PARENT,
@@ -27,6 +27,8 @@ from fairlead.net.state import (
     Link,
     LinkKind,
     Neighbour,
+    Qdisc,
+    Redirect,
     Route,
     Rule,
     Sysctl,
@@ -54,10 +56,8 @@ class _Pending:
     verb: str
     thing: str
     fine: frozenset[int] = _NOTHING
-    clash: Callable[[], None] | None = None  # what to do on ``clash_on``, once the batch is through
-    clash_on: int = errno.EEXIST
-    answer: Callable[[memoryview], None] | None = None  # takes what a question brought
-    first: bool = True  # whether sysctls that are asked for later wait for it
+    without: str = ""  # what the kernel lacks when it knows of no such kind
+    clash: Callable[[], None] | None = None  # what to do on EEXIST, once the batch is through
 
 
 class Wiring:
@@ -88,6 +88,8 @@ class Wiring:
                 self._raise_later(link.name)
             case Link(kind=LinkKind.BRIDGE):
                 self._new_bridge(link)
+            case Link(kind=LinkKind.IFB):
+                self._new_ifb(link)
             case Link(kind=LinkKind.VETH) if makes_pair(link):
                 self._new_veth(link)
             case Link() if link.kind in ON_PARENT:
@@ -96,15 +98,11 @@ class Wiring:
                 self._adjust(link)
 
     def _new_bridge(self, link: Link) -> None:
-        """Made alone, since a stranger's link of that name must not be touched; its number is asked in the same go."""
         request = codec.new_bridge(link.name, mtu=link.mtu, mac=link.mac, group=OUR_GROUP)
         self._queue(request, "add link", link.name, clash=lambda: self._check_bridge(link))
-        self._ask_index(link.name)
         self._send()
-        index = self._index(link.name)
-        self._queue(codec.set_link(index, LinkEdit(alias=link.alias)), "set up link", link.name, first=False)
-        if link.up:
-            self._rising[link.name] = index
+        edit = LinkEdit(up=link.up, alias=link.alias)
+        self._queue(codec.set_link(link.name, edit), "set up link", link.name)
 
     def _check_bridge(self, link: Link) -> None:
         """A bridge of that name is there: take it if it is ours, bearing our group or our alias."""
@@ -113,6 +111,13 @@ class Wiring:
             raise KernelError("add link", link.name, errno.EEXIST)
         edit = LinkEdit(mtu=link.mtu or None, mac=link.mac or None, group=OUR_GROUP)
         self._queue(codec.set_link(found.index, edit), "set up link", link.name)
+
+    def _new_ifb(self, link: Link) -> None:
+        request = codec.new_link(link.name, link.kind, group=OUR_GROUP)
+        self._queue(request, "add link", link.name, fine=_THERE, without="ifb")
+        # What passes it has its addresses elsewhere; one of its own would only make it speak.
+        self._queue(codec.no_generated_address(link.name), "set up link", link.name, fine=_NO_IPV6)
+        self._queue(codec.set_link(link.name, LinkEdit(up=link.up, alias=link.alias)), "set up link", link.name)
 
     def _new_veth(self, link: Link) -> None:
         sandbox = self._ns if link.peer_ns == self._id else self._sandboxes.get(link.peer_ns)
@@ -148,7 +153,7 @@ class Wiring:
             self._queue(codec.set_link(found.index, edit), "set up link", link.name)
             self._dress_veth(link)
             return
-        self._condemn(link, found.index)
+        self._condemn(found)
         self._send()
         self._new_veth(link)
 
@@ -254,9 +259,23 @@ class Wiring:
         request = neighbours.new_neighbour(self._index(fact.link), fact.address, fact.mac, ROUTE_PROTOCOL)
         self._queue(request, "add neighbour", f"{fact.address} on {fact.link}")
 
+    def set_shape(self, fact: Qdisc) -> None:
+        index = self._index(fact.link)
+        for request in shaping.requests(fact, index):
+            self._queue(request, "shape link", fact.link, without=shaping.words(fact))
+        if fact.impaired and not fact.rate:
+            self._queue(tc.delete_rate_in_netem(index), "shape link", fact.link, fine=_GONE)
+
+    def set_redirect(self, fact: Redirect) -> None:
+        """One that is there and leads elsewhere, perhaps to a link that is gone, makes room first."""
+        index, to = self._index(fact.link), self._index(fact.to)
+        self._queue(tc.new_clsact(index), "redirect", fact.link, fine=_THERE, without="clsact")
+        self._queue(tc.delete_redirect(index), "redirect", fact.link, fine=_GONE | {errno.EINVAL})
+        self._queue(tc.new_redirect(index, to), "redirect", f"{fact.link} to {fact.to}", without="u32 and mirred")
+
     def set_sysctl(self, fact: Sysctl) -> None:
         """Written together with its neighbours, once the links that were asked for before are there."""
-        if any(pending.first for pending in self._pending):
+        if self._pending:
             self._send()
         self._sysctls[fact.key] = fact.value
 
@@ -298,27 +317,21 @@ class Wiring:
     def remove_link(self, link: Link) -> None:
         if link.adopted or link.kind is LinkKind.LOOPBACK:
             return
-        index = self._find(link.name)
-        if index is None:
+        self._send()
+        found = self._ns.netlink.link(link.name)
+        if found is None:
             return
         if link.kind in ON_PARENT:
             # Not condemned: its VLAN id, MAC or address would stay taken on its parent until it is really gone.
             self._indexes.pop(link.name, None)
-            self._queue(codec.delete_link(index), "remove link", link.name, fine=_GONE)
+            self._queue(codec.delete_link(found.index), "remove link", link.name, fine=_GONE)
             return
-        self._condemn(link, index)
+        self._condemn(found)
 
-    def _condemn(self, link: Link, index: int) -> None:
-        self._indexes.pop(link.name, None)
-        self._rising.pop(link.name, None)
-        enslaved, bridge = bool(link.master), link.kind is LinkKind.BRIDGE
-
-        def slowly() -> None:
-            for request in condemn_slowly(index, enslaved=enslaved, bridge=bridge):
-                self._queue(request, "remove link", link.name, fine=_GONE)
-
-        request = condemn(index, enslaved=enslaved, bridge=bridge)
-        self._queue(request, "remove link", link.name, fine=_GONE, clash=slowly, clash_on=errno.EBUSY)
+    def _condemn(self, found: LinkInfo) -> None:
+        self._indexes.pop(found.name, None)
+        for request in condemn(found.index, enslaved=found.master != 0, bridge=found.kind == "bridge"):
+            self._queue(request, "remove link", found.name, fine=_GONE)
         self.condemned = True
 
     def remove_address(self, fact: Address) -> None:
@@ -330,6 +343,21 @@ class Wiring:
     def remove_route(self, fact: Route) -> None:
         if self._find(fact.link) is not None:
             self._queue(codec.delete_route(self._entry(fact)), "remove route", str(fact.prefix), fine=_GONE)
+
+    def remove_shape(self, fact: Qdisc) -> None:
+        index = self._find(fact.link)
+        if index is not None:
+            self._queue(tc.delete_root(index), "unshape link", fact.link, fine=_GONE)
+
+    def remove_redirect(self, fact: Redirect) -> None:
+        """With the place for filters, unless somebody else's hang there too."""
+        index = self._find(fact.link)
+        if index is None:
+            return
+        self._queue(tc.delete_redirect(index), "remove redirection", fact.link, fine=_GONE | {errno.EINVAL})
+        self._send()
+        if not self._ns.netlink.dump(tc.dump_filters(index)):
+            self._queue(tc.delete_clsact(index), "remove redirection", fact.link, fine=_GONE | {errno.EINVAL})
 
     def remove_rule(self, fact: Rule) -> None:
         self._queue(rules.delete_rule(_rule(fact)), "remove rule", str(fact.priority), fine=_GONE)
@@ -361,15 +389,12 @@ class Wiring:
 
     def _find(self, name: str) -> int | None:
         if name not in self._indexes:
-            self._ask_index(name)  # behind what waits, which may be what makes it
-            self._send()
-        return self._indexes.get(name)
-
-    def _ask_index(self, name: str) -> None:
-        def take(body: memoryview) -> None:
-            self._indexes[name] = codec.read_index(body)
-
-        self._queue(codec.get_link(name), "find link", name, fine=_GONE, answer=take)
+            self._send()  # what waits may be what makes it
+            found = self._ns.netlink.link(name)
+            if found is None:
+                return None
+            self._indexes[name] = found.index
+        return self._indexes[name]
 
     def _raise_later(self, name: str) -> None:
         self._rising[name] = self._index(name)
@@ -387,14 +412,12 @@ class Wiring:
         thing: str,
         *,
         fine: frozenset[int] = _NOTHING,
+        without: str = "",
         clash: Callable[[], None] | None = None,
-        clash_on: int = errno.EEXIST,
-        answer: Callable[[memoryview], None] | None = None,
-        first: bool = True,
     ) -> None:
         if self._sysctls:
             self._write_sysctls()
-        self._pending.append(_Pending(request, verb, thing, fine, clash, clash_on, answer, first))
+        self._pending.append(_Pending(request, verb, thing, fine, without, clash))
 
     def _send(self) -> None:
         while self._pending:
@@ -414,13 +437,13 @@ class Wiring:
 
 
 def _judge(pending: _Pending, reply: Reply) -> None:
-    if reply.body is not None and pending.answer is not None:
-        pending.answer(reply.body)
     if reply.errno == 0 or reply.errno in pending.fine:
         return
-    if reply.errno == pending.clash_on and pending.clash is not None:
+    if reply.errno == errno.EEXIST and pending.clash is not None:
         pending.clash()
         return
+    if reply.errno in shaping.LACKING and pending.without:
+        raise shaping.lacking(pending.without)
     raise KernelError(pending.verb, pending.thing, reply.errno)
 
 

@@ -34,7 +34,8 @@ class Endpoint:
 
     ``ifname`` is the interface's name inside the sandbox, ``host_ifname`` that of the veth end on the host.
     ``names`` are what the embedded DNS answers for, the PTR name first. ``gateway4``/``gateway6`` say whether this
-    endpoint carries the sandbox's default route of that family. ``outside`` is what others than the engine decided.
+    endpoint carries the sandbox's default route of that family. ``options`` are its own, of those that a network's
+    options stand in for. ``outside`` is what others than the engine decided.
     """
 
     id: EndpointId
@@ -50,4 +51,5 @@ class Endpoint:
     gateway4: bool = False
     gateway6: bool = False
     sysctls: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)
     outside: Attachment = ALONE

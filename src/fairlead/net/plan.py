@@ -19,6 +19,8 @@ from fairlead.net.state import (
     Link,
     LinkKind,
     Neighbour,
+    Qdisc,
+    Redirect,
     Remove,
     Route,
     Rule,
@@ -109,18 +111,26 @@ def _nature(link: Link) -> tuple[object, ...]:
 
 
 def _removals(before: Slots, after: Slots, lost: frozenset[Slot]) -> Iterator[Step]:
-    gone = [fact for key, fact in before.items() if _goes(key, fact, after, lost)]
+    gone = [fact for key, fact in before.items() if _goes(key, fact, before, after, lost)]
     return (Remove(fact) for fact in sorted(gone, key=_rank, reverse=True))
 
 
-def _goes(key: Slot, fact: Fact, after: Slots, lost: frozenset[Slot]) -> bool:
+def _goes(key: Slot, fact: Fact, before: Slots, after: Slots, lost: frozenset[Slot]) -> bool:
     match fact:
         case Sysctl():
             return False
         case Link():
             return key in lost or (key not in after and not fact.adopted)
+        case Qdisc() | Redirect():
+            return key not in after and key not in lost and not _falls(fact, before, after)
         case Address() | Neighbour() | Route() | Rule() | Element():
             return key not in after and key not in lost
+
+
+def _falls(fact: Qdisc | Redirect, before: Slots, after: Slots) -> bool:
+    """Its link is removed anyway, and it with that; one that stays would drop what is led to a link that is gone."""
+    link = before.get(("link", fact.ns, fact.link))
+    return isinstance(link, Link) and not link.adopted and slot(link) not in after
 
 
 def _additions(before: Slots, after: Slots, lost: frozenset[Slot]) -> Iterator[Step]:
@@ -152,6 +162,11 @@ def _rank(fact: Fact) -> tuple[int, int, Slot]:
         case Sysctl():
             # Before addresses: an interface with disable_ipv6 refuses them.
             return (1, 0, slot(fact))
+        case Qdisc():
+            return (1, 1, slot(fact))
+        case Redirect():
+            # Behind the rate of the link it leads to, so that nothing passes that one unheld.
+            return (1, 2, slot(fact))
         case Address():
             return (2, 0, slot(fact))
         case Route():

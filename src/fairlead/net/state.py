@@ -29,6 +29,7 @@ class LinkKind(StrEnum):
     IPVLAN = "ipvlan"
     VLAN = "vlan"
     LOOPBACK = "loopback"
+    IFB = "ifb"
 
 
 # These stand on another link of the host, their parent, and go when it goes.
@@ -126,6 +127,38 @@ class Sysctl:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Qdisc:
+    """What a link sends is held to a rate, delayed, lost: its root queueing discipline (tc-tbf(8), tc-netem(8)).
+
+    ``rate`` is in bits per second, 0 for none; ``burst`` bytes go at once, ``limit`` bytes may wait. ``delay`` and
+    ``jitter`` are in microseconds, ``loss`` in millionths of the packets.
+    """
+
+    ns: str
+    link: str
+    rate: int = 0
+    burst: int = 0
+    limit: int = 0
+    delay: int = 0
+    jitter: int = 0
+    loss: int = 0
+
+    @property
+    def impaired(self) -> bool:
+        """Whether it takes netem, and not only a rate."""
+        return bool(self.delay or self.jitter or self.loss)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redirect:
+    """What comes in by a link passes through another one first (an ifb), and so through that one's Qdisc."""
+
+    ns: str
+    link: str
+    to: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Element:
     """An element of a set (``value`` "") or map of our nft table on the host; key and value in nft's own text form."""
 
@@ -134,7 +167,7 @@ class Element:
     value: str = ""
 
 
-Fact = Link | Address | Route | Rule | Neighbour | Sysctl | Element
+Fact = Link | Address | Route | Rule | Neighbour | Sysctl | Qdisc | Redirect | Element
 State = frozenset[Fact]
 Slot = tuple[str, ...]
 
@@ -175,6 +208,10 @@ def slot(fact: Fact) -> Slot:
             return ("neighbour", fact.ns, fact.link, str(fact.address))
         case Sysctl():
             return ("sysctl", fact.ns, fact.key)
+        case Qdisc():
+            return ("qdisc", fact.ns, fact.link)
+        case Redirect():
+            return ("redirect", fact.ns, fact.link)
         case Element():
             return ("element", fact.container, fact.key)
 
@@ -202,5 +239,10 @@ def needs(fact: Fact) -> Iterator[Slot]:
             parts = fact.key.split("/")
             if len(parts) == 5 and parts[2] in ("conf", "neigh") and parts[3] not in ("all", "default"):
                 yield ("link", fact.ns, parts[3])
+        case Qdisc():
+            yield ("link", fact.ns, fact.link)
+        case Redirect():
+            yield ("link", fact.ns, fact.link)
+            yield ("link", fact.ns, fact.to)
         case Rule() | Element():
             return

@@ -50,7 +50,7 @@ _ADDRESS = struct.Struct("=BBBBi")  # family, prefix, flags, scope, index
 _ROUTE = struct.Struct("=BBBBBBBBI")  # family, dst, src, tos, table, protocol, scope, type, flags
 _NSID = struct.Struct("=Bxxx")
 
-_IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINK, _IFLA_MASTER = 1, 3, 4, 5, 10
+_IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINK, _IFLA_QDISC, _IFLA_MASTER = 1, 3, 4, 5, 6, 10
 _IFLA_LINKINFO, _IFLA_IFALIAS, _IFLA_AF_SPEC, _IFLA_GROUP, _IFLA_NET_NS_FD = 18, 20, 26, 27, 28
 _IFLA_EXT_MASK, _IFLA_LINK_NETNSID = 29, 37
 _SKIP_STATISTICS = 1 << 3  # RTEXT_FILTER_SKIP_STATS: a dump without counters is half as long
@@ -92,6 +92,7 @@ class LinkInfo:
     hairpin: bool
     isolated: bool
     nature: Nature = NO_NATURE
+    qdisc: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,12 @@ def new_bridge(name: str, *, mtu: int = 0, mac: str = "", group: int = 0, up: bo
     flags = UP if up else 0
     body = _header(0, flags, flags) + _common(name, mtu, mac) + u32(_IFLA_GROUP, group)
     return message(NEWLINK, ACK | CREATE | EXCL, body + nested(_IFLA_LINKINFO, text(_INFO_KIND, "bridge")))
+
+
+def new_link(name: str, kind: str, *, group: int = 0) -> bytes:
+    """A link of a kind that needs no more than its name."""
+    body = _header() + _common(name, 0, "") + u32(_IFLA_GROUP, group)
+    return message(NEWLINK, ACK | CREATE | EXCL, body + nested(_IFLA_LINKINFO, text(_INFO_KIND, kind)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,14 +278,6 @@ def dump_links() -> bytes:
     return message(GETLINK, DUMP, _header() + u32(_IFLA_EXT_MASK, _SKIP_STATISTICS))
 
 
-def read_index(body: memoryview) -> int:
-    """A link's number, without the rest of what the kernel tells of it."""
-    if len(body) < _LINK.size:
-        raise NetlinkError("truncated link")
-    index: int = _LINK.unpack_from(body)[2]
-    return index
-
-
 def read_link(body: memoryview) -> LinkInfo:
     if len(body) < _LINK.size:
         raise NetlinkError("truncated link")
@@ -304,6 +303,7 @@ def read_link(body: memoryview) -> LinkInfo:
         hairpin=number(port.get(_PORT_HAIRPIN)) != 0,
         isolated=number(port.get(_PORT_ISOLATED)) != 0,
         nature=kinds.parse(kind, about[_INFO_DATA]) if _INFO_DATA in about else NO_NATURE,
+        qdisc=string(found.get(_IFLA_QDISC)),
     )
 
 
@@ -427,11 +427,6 @@ def dump_routes(family: int = AF_UNSPEC) -> bytes:
 def route_protocol(body: memoryview) -> int:
     """Who made a route, without reading the rest: most of a table is the kernel's own."""
     return body[5] if len(body) >= _ROUTE.size else 0
-
-
-def is_unicast(body: memoryview) -> bool:
-    """Whether a route leads to hosts, without reading the rest."""
-    return len(body) >= _ROUTE.size and body[7] == _UNICAST
 
 
 def read_route(body: memoryview) -> RouteInfo | None:
