@@ -14,6 +14,13 @@ class PublishPolicy(StrEnum):
     HOST_FIREWALL = "host-firewall"  # the host's own input rules for that port
 
 
+class ForeignForward(StrEnum):
+    """What is done about other people's forward chains that drop by default."""
+
+    REPORT = "report"  # they are named, and left alone
+    ACCEPT = "accept"  # rules of ours in them let our bridges through
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddressPool:
     """A range networks are cut from: ``base`` in pieces of ``size`` prefix bits."""
@@ -45,6 +52,7 @@ class Settings:
     icc: bool = True
     publish_ip: IPv4Address | IPv6Address | None = None
     publish_policy: PublishPolicy = PublishPolicy.OPEN
+    foreign_forward: ForeignForward = ForeignForward.REPORT
     ip_masq: bool = True
     ip_forward: bool = True
     insecure_registries: tuple[str, ...] = ()

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from fairlead.kernel.apply import Kernel
+from fairlead.kernel.netlink import setelem
+from fairlead.kernel.netlink.connection import NETFILTER, Netlink
+from fairlead.kernel.netlink.frames import NetlinkError
 from fairlead.kernel.nft import NftError
 from fairlead.net import ruleset
 from fairlead.net.state import Add, Element, Remove
@@ -30,6 +34,13 @@ ELEMENTS = frozenset(
         ("ranges4", "tcp . 20000-20999", "172.17.0.4"),
         ("ranges6_at", "fd00::1 . udp . 4000-4010", "fd00:8::4"),
         ("ports4", "172.17.0.4 . tcp . 20000-20999", ""),
+        ("ports6", "fd00:8::4 . udp . 53", ""),
+        # Intervals side by side, and one that nothing lies behind.
+        ("masquerade4", "172.19.1.0/24", ""),
+        ("masquerade4", "255.255.255.0/24", ""),
+        ("open", 'ipv4 . "br-0123456789ab"', ""),
+        ("routed", 'ipv6 . "docker0"', ""),
+        ("hairpin6", "fd00:8::2 . fd00:8::2", ""),
     )
 )
 
@@ -52,6 +63,31 @@ def test_elements_added_later_too(kernel: Kernel) -> None:
     assert listed(kernel) == ELEMENTS
     kernel.apply([Remove(element) for element in ELEMENTS])
     assert listed(kernel) == frozenset()
+
+
+def test_our_own_messages_and_nft_mean_the_same_elements(kernel: Kernel) -> None:
+    """What one of them puts in, the other takes out."""
+    add, remove = [Add(element) for element in ELEMENTS], [Remove(element) for element in ELEMENTS]
+    netfilter = Netlink(NETFILTER)
+    netfilter.transact(setelem.transaction(add))
+    assert listed(kernel) == ELEMENTS
+    kernel.nft.run(ruleset.transaction(remove))
+    kernel.nft.run(ruleset.transaction(add))
+    netfilter.transact(setelem.transaction(remove))
+    assert listed(kernel) == frozenset()
+    netfilter.close()
+
+
+def test_a_transaction_in_our_own_messages_is_all_or_nothing(kernel: Kernel) -> None:
+    there = Element(container="published4", key="tcp . 80", value="10.0.0.1 . 80")
+    kernel.apply([Add(there)])
+    netfilter = Netlink(NETFILTER)
+    fresh, other = Element(container="bridges", key='"br-1"'), replace(there, value="10.0.0.2 . 80")
+    for steps in ([Add(fresh), Add(other)], [Add(fresh), Remove(Element(container="bridges", key='"br-2"'))]):
+        with pytest.raises(NetlinkError):
+            netfilter.transact(setelem.transaction(steps))
+        assert listed(kernel) == {there}
+    netfilter.close()
 
 
 def test_loading_again_replaces_the_whole_table_and_touches_no_other(kernel: Kernel) -> None:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from fairlead.cli.errors import CommandError
 from fairlead.cli.flags import Flag, Values, number, several, switch, text
 from fairlead.cli.units import parse_size
-from fairlead.settings import AddressPool, PublishPolicy, Settings
+from fairlead.settings import AddressPool, ForeignForward, PublishPolicy, Settings
 
 CONFIG_FILE = "/etc/fairlead/daemon.json"
 _LEVELS = ("debug", "info", "warn", "error", "fatal")
@@ -37,6 +37,9 @@ FLAGS: Sequence[Flag] = (
     switch("icc", "Enable inter-container communication for the default bridge network", default=True),
     text("ip", "Host IP for port publishing from the default bridge network", kind="ip"),
     text("publish-policy", 'Who decides about published ports: "open" or the "host-firewall"', default="open"),
+    text(
+        "foreign-forward", 'About other forward chains that drop: "report" them, or "accept" in them', default="report"
+    ),
     switch("ip-masq", "Enable IP masquerading for the default bridge network", default=True),
     switch("ip-forward", "Enable IP forwarding in system configuration", default=True),
     several("insecure-registry", "Enable insecure registry communication"),
@@ -272,6 +275,7 @@ _PARSERS: Mapping[str, Callable[[Any], Any]] = {
     "mtu": lambda value: value or None,
     "ip": ip_address,
     "publish-policy": PublishPolicy,
+    "foreign-forward": ForeignForward,
     "default-ulimit": _ulimits,
     "log-opt": _log_options,
     "default-shm-size": _shm,

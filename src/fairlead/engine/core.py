@@ -17,6 +17,7 @@ from fairlead.dns.control import Resolver
 from fairlead.engine.containers import Containers
 from fairlead.engine.events import Events
 from fairlead.engine.execs import Execs
+from fairlead.engine.foreign import Foreign
 from fairlead.engine.images import Images
 from fairlead.engine.index import Index
 from fairlead.engine.launching import Launching
@@ -64,6 +65,7 @@ class Engine:
         self.index = Index(store)
         self.reconciler = Reconciler(self)
         self.outside = Parties(self)
+        self.foreign = Foreign(self)
         self.networks = Networks(self)
         self.volumes = Volumes(self)
         self.images = Images(self)

@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _FORWARDING = ("net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding")
-_FACTS_FRESH = 2.0  # seconds: routes of others change rarely, and only advise the choice of a subnet
 
 
 class Networks:
@@ -46,16 +45,12 @@ class Networks:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._bare: dict[NetworkId, State] = {}
-        self._facts: tuple[float, HostFacts] | None = None
         self._coming: set[str] = set()  # names of networks that others are asked about at the moment
 
     # -- what is ----------------------------------------------------------------------------------------------------
 
     def host_facts(self) -> HostFacts:
-        now = time.monotonic()
-        if self._facts is None or now - self._facts[0] > _FACTS_FRESH:
-            self._facts = now, self._engine.kernel.host_facts()
-        return self._facts[1]
+        return self._engine.kernel.host_facts()
 
     def world(self) -> World:
         return World(settings=self._engine.settings, host=self.host_facts())
@@ -235,7 +230,7 @@ class Networks:
                 log.warning("removing network %s: %s", network.name, error)
 
     def _facts_for(self, spec: NetworkSpec) -> HostFacts:
-        """The host as it is now where the choice depends on it: its routes, and the bridge that was asked for."""
+        """The host as it is now, and certainly so about the bridge that was asked for."""
         facts = self.host_facts()
         kernel = self._engine.kernel
         name = parse_options(spec).name
@@ -245,7 +240,7 @@ class Networks:
         there = {each: link for each, link in asked.items() if link is not None}
         links = (*(link for link in facts.links if link not in asked), *there)
         unknown = frozenset(kind.value for kind in parents.kinds(spec) if not kernel.knows(kind))
-        return replace(facts, routes=kernel.host_routes(), links=links, asked=there, unknown_kinds=unknown)
+        return replace(facts, links=links, asked=there, unknown_kinds=unknown)
 
     def _complete(self, spec: NetworkSpec) -> NetworkSpec:
         """With the daemon's defaults for the driver, and what a config-only network lends."""
@@ -331,6 +326,7 @@ class Networks:
             self._drop_record(network)
             raise
         self._tell_resolver(network, known=True)
+        self._engine.foreign.follow_networks()
 
     def _alone(self, network: Network) -> State:
         """What of the network's facts no other network wants: several may stand on one parent."""
@@ -369,6 +365,7 @@ class Networks:
         self._drop_record(network)
         self._engine.kernel.apply(plan(facts | shared, self.shared_facts() if shared else shared))
         self._tell_resolver(network, known=False)
+        self._engine.foreign.follow_networks()
         await self._tell_gone(network, self._engine.outside.of(network.spec))
         self.tell(network, "destroy")
 

@@ -18,7 +18,7 @@ from fairlead.errors import EngineError, KernelError
 from fairlead.ids import ContainerId
 from fairlead.kernel.netlink.frames import NetlinkError
 from fairlead.kernel.nft import NftError
-from fairlead.kernel.watch import HOST_LINKS, NFT
+from fairlead.kernel.watch import FOREIGN, HOST_LINKS, NFT
 from fairlead.model.container import Container
 from fairlead.net import ruleset
 from fairlead.net.plan import foreign_parents, out_of_reach, plan
@@ -72,7 +72,7 @@ class Reconciler:
     # -- signs ------------------------------------------------------------------------------------------------------
 
     def notice(self, scope: str) -> None:
-        """Something may have changed in ``host-links``, ``nft`` or a container's sandbox."""
+        """Something may have changed in ``host-links``, ``nft``, a ``foreign`` table or a container's sandbox."""
         self._signs.add(scope)
         self._woken.set()
 
@@ -109,6 +109,8 @@ class Reconciler:
             self._passed_over |= self.transitions
         if everything or NFT in signs or HOST_LINKS in signs:
             self._try(HOST)
+        if everything or FOREIGN in signs:
+            self._look_at_others()
         for container in self._steady():
             if everything or container.id in signs:
                 self._try(container.id)
@@ -152,6 +154,12 @@ class Reconciler:
                 self._mend_sandbox(ContainerId(scope))
         except _FAILURES as error:
             log.warning("cannot repair %s: %s", scope[:12] or "host", error)
+
+    def _look_at_others(self) -> None:
+        try:
+            self._engine.foreign.look()
+        except _FAILURES as error:
+            log.warning("cannot look at the tables of others: %s", error)
 
     def _steady(self) -> list[Container]:
         """Containers whose sandboxes are open and that no verb is plumbing at this moment."""

@@ -106,6 +106,7 @@ class System:
             cpu_cfs=unified or os.path.exists("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"),
             cpuset=unified or os.path.isdir("/sys/fs/cgroup/cpuset"),
             oom_kill_disable=not unified,
+            warnings=engine.foreign.warnings(),
         )
 
     async def disk_usage(self) -> DiskUsage:

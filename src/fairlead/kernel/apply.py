@@ -13,12 +13,14 @@ from fairlead.kernel import conntrack, elements, netns, observe
 from fairlead.kernel.ledger import Ledger
 from fairlead.kernel.netlink import codec, ct
 from fairlead.kernel.netlink.codec import LinkInfo
+from fairlead.kernel.netlink.connection import NETFILTER, Netlink
 from fairlead.kernel.netlink.frames import NetlinkError
 from fairlead.kernel.netns import Namespace
 from fairlead.kernel.nft import Nft
 from fairlead.kernel.reaper import Reaper
+from fairlead.kernel.surroundings import Surroundings
 from fairlead.kernel.wiring import Wiring
-from fairlead.model.address import Ip, Prefix
+from fairlead.model.address import Ip
 from fairlead.model.host import HostFacts, HostLink
 from fairlead.model.port import PortBinding, Protocol
 from fairlead.net.state import (
@@ -52,6 +54,8 @@ class Kernel:
         # libnftables first: its context must be made while descriptors are few.
         self.nft = Nft()
         self.host = netns.current()
+        self._netfilter = Netlink(NETFILTER)
+        self.surroundings = Surroundings(self.host.netlink)
         self._reaper = Reaper()
         self.ledger = Ledger()
         self._sandboxes: dict[str, Namespace] = {}
@@ -66,6 +70,7 @@ class Kernel:
         """Leave everything as it is, but for links that wait to be deleted."""
         await asyncio.to_thread(self._reaper.close)
         self.nft.close()
+        self._netfilter.close()
         self.host.close()
 
     def add_sandbox(self, container: ContainerId, ns: Namespace) -> None:
@@ -129,11 +134,8 @@ class Kernel:
         return facts
 
     def host_facts(self) -> HostFacts:
-        return observe.host_facts(self.host.netlink)
-
-    def host_routes(self) -> tuple[Prefix, ...]:
-        """All that the host has routes to, without the rest of the facts."""
-        return observe.host_routes(self.host.netlink)
+        """As the host is now, once a watch follows it."""
+        return self.surroundings.facts()
 
     def link_kind(self, name: str) -> str | None:
         """What kind of link the host has under that name now ("" for hardware); None where there is none."""
@@ -162,7 +164,7 @@ class Kernel:
     def _apply_elements(self, steps: Sequence[Step]) -> None:
         if not steps:
             return
-        elements.apply(self.nft, steps)
+        elements.apply(self.nft, self._netfilter, steps)
         ports = conntrack.udp_ports(steps)
         if ports:
             own = {found.address.ip for found in self.host.netlink.addresses()}

@@ -3,41 +3,40 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from fairlead.errors import KernelError
+from fairlead.kernel.netlink import setelem
+from fairlead.kernel.netlink.connection import Netlink
+from fairlead.kernel.netlink.frames import NetlinkError
 from fairlead.kernel.nft import Nft, NftError
-from fairlead.net.ruleset import transaction
-from fairlead.net.state import Add, Change, Element, Remove, Step
+from fairlead.net.ruleset import sorted_out, transaction
+from fairlead.net.state import Add, Element, Remove, Step
 
 
-def apply(nft: Nft, steps: Sequence[Step]) -> None:
+def apply(nft: Nft, netlink: Netlink, steps: Sequence[Step]) -> None:
     """Make these steps about elements true at once; raises KernelError (ENOENT: the table itself is gone).
 
     The transaction is first tried as it is. Where something is not as the steps assume, what is there is read and
     only the difference sent.
     """
+    if _sent(netlink, steps):
+        return
     try:
         nft.run(transaction(steps))
     except NftError as error:
         if not (error.missing or error.exists):
             raise _refused(error, errno.EINVAL) from error
-        _apply_difference(nft, *_split(steps), error)
+        _apply_difference(nft, *sorted_out(steps), error)
 
 
-def _split(steps: Iterable[Step]) -> tuple[list[Element], list[Element]]:
-    gone: list[Element] = []
-    wanted: list[Element] = []
-    for step in steps:
-        match step:
-            case Remove(fact=Element() as element):
-                gone.append(element)
-            case Change(before=Element() as before, fact=Element() as element):
-                gone.append(before)
-                wanted.append(element)
-            case _ if isinstance(step.fact, Element):
-                wanted.append(step.fact)
-    return gone, wanted
+def _sent(netlink: Netlink, steps: Sequence[Step]) -> bool:
+    """Whether the kernel took it in our own words. What it refuses, nft can say more about."""
+    try:
+        netlink.transact(setelem.transaction(steps))
+    except (setelem.NoFormError, NetlinkError):
+        return False
+    return True
 
 
 def _apply_difference(nft: Nft, gone: list[Element], wanted: list[Element], first: NftError) -> None:

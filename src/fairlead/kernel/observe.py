@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from ipaddress import ip_address
 
@@ -181,24 +181,19 @@ def scope(
     yield from sysctls(ns_id, ns, ledger)
 
 
-def host_facts(netlink: Netlink) -> HostFacts:
-    links = [link for link in netlink.links() if not link.name.startswith(CONDEMNED_PREFIX)]
+def host_facts(netlink: Netlink, links: Sequence[LinkInfo]) -> HostFacts:
+    """Of these links and what is on them."""
     mtus = {link.index: link.mtu for link in links}
-    found = [route for route in netlink.routes() if route.unicast]
-    defaults = [mtus[route.index] for route in found if not route.prefix.prefixlen and route.index in mtus]
+    routes = [route for route in netlink.unicast_routes() if route.index in mtus or not route.index]
+    defaults = [mtus[route.index] for route in routes if not route.prefix.prefixlen and route.index in mtus]
     return HostFacts(
-        routes=_destinations(found),
+        routes=_destinations(routes),
         links=tuple(link.name for link in links),
         addresses=tuple(entry.address for entry in netlink.addresses() if entry.index in mtus),
         default_mtu=defaults[0] if defaults else 1500,
         ipv6=os.path.exists("/proc/sys/net/ipv6"),
         nameservers=tuple(nameservers(_resolv_conf())),
     )
-
-
-def host_routes(netlink: Netlink) -> tuple[Prefix, ...]:
-    """What the host has routes to, by itself: the part of the facts that is cheap however many links there are."""
-    return _destinations(route for route in netlink.routes() if route.unicast)
 
 
 def _destinations(routes: Iterable[RouteInfo]) -> tuple[Prefix, ...]:

@@ -1,6 +1,6 @@
 """Deletes links behind everybody's back: the kernel takes 15 to 30 ms for one, and every other change waits for it.
 
-Whoever removes a link *condemns* it: it is put down, off its bridge, under a meaningless name, into a group. The thread
+Whoever removes a link *condemns* it: off its bridge, under a meaningless name, into a group, veths down. The thread
 here deletes it once the host has been quiet for a moment. A hundred veth pairs take the kernel no longer than one, so
 their group goes in one message; bridges take their time each (measured: 18 ms), so they go one by one and let whoever
 has work to do pass in between. A crash costs nothing: the groups are swept at the next start.
@@ -28,14 +28,20 @@ _BACKLOG = 8  # so many bridges on their way out halve our patience
 log = logging.getLogger(__name__)
 
 
-def condemn(index: int, *, enslaved: bool, bridge: bool) -> list[bytes]:
-    """The messages that make a link vanish for all purposes; its name is free at once.
+def condemn(index: int, *, enslaved: bool, bridge: bool) -> bytes:
+    """The message that makes a link vanish for all purposes; its name is free at once.
 
-    Down before renamed: kernels before 6.2 refuse to rename a link that is up.
+    A bridge stays up until it is deleted: without addresses and ports it does nothing, and for each link that goes
+    down (as for each address that goes) the kernel looks through all tracked connections. Kernels before 6.2 refuse
+    to rename a link that is up, with EBUSY: for them there is ``condemn_slowly``.
     """
     group = CONDEMNED_BRIDGES if bridge else CONDEMNED
-    edit = LinkEdit(up=False, group=group, alias="", master=0 if enslaved else None)
-    return [set_link(index, edit), set_link(index, LinkEdit(name=f"{CONDEMNED_PREFIX}{index:x}"))]
+    name, master = f"{CONDEMNED_PREFIX}{index:x}", 0 if enslaved else None
+    return set_link(index, LinkEdit(name=name, group=group, alias="", master=master, up=None if bridge else False))
+
+
+def condemn_slowly(index: int, *, enslaved: bool, bridge: bool) -> list[bytes]:
+    return [set_link(index, LinkEdit(up=False)), condemn(index, enslaved=enslaved, bridge=bridge)]
 
 
 class Reaper:

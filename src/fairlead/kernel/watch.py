@@ -1,7 +1,8 @@
 """Watches what others do to what is ours: netlink and nftables notifications, and the pins in /run/netns.
 
 Our own changes are told by the kernel too. They agree with the ledger, or come from this process, and are passed over;
-what contradicts the ledger is a sign that somebody else was at work. A sign is only a hint to look.
+what contradicts the ledger is a sign that somebody else was at work. A sign is only a hint to look. What the host's
+other links and routes do is passed on to ``surroundings``.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from fairlead.net.state import HOST, ROUTE_PROTOCOL, Link
 
 HOST_LINKS = "host-links"
 NFT = "nft"
+FOREIGN = "foreign"  # a table of somebody else's
 
 OnChange = Callable[[str], None]
 
@@ -34,6 +36,9 @@ _SO_RCVBUFFORCE, _RECEIVE_BUFFER = 33, 4 << 20
 # traffic control.
 _ROUTE_GROUPS = 1 << 0 | 1 << 4 | 1 << 8 | 1 << 6 | 1 << 10 | 1 << 7 | 1 << 18 | 1 << 3
 _NFTABLES_GROUP = 1 << 6
+# What stands on links, and what leads to them.
+_STANDING = frozenset({codec.NEWADDR, codec.DELADDR, codec.NEWROUTE, codec.DELROUTE, rules.DELRULE})
+_GONE = frozenset({codec.DELADDR, codec.DELROUTE, rules.DELRULE})
 _DATAGRAM = 64 << 10
 
 _NFT_SUBSYSTEM = 10
@@ -44,7 +49,7 @@ _INOTIFY_EVENT = struct.Struct("=iIII")
 
 
 class Watch:
-    """Calls ``on_change`` with ``host-links``, ``nft`` or a container's id; from ``close`` on no more.
+    """Calls ``on_change`` with ``host-links``, ``nft``, ``foreign`` or a container's id; from ``close`` on no more.
 
     Made in the host's network namespace, with a running event loop, which does the reading. One socket hears all
     sandboxes: those have a number in the host's namespace as soon as a veth pair connects the two.
@@ -58,7 +63,7 @@ class Watch:
         self._links.setsockopt(_SOL_NETLINK, _LISTEN_ALL_NSID, 1)
         self._nft = _listen(NETFILTER, _NFTABLES_GROUP)
         self._parents: dict[str, int] = {}  # name and number of links of the host that something of ours stands on
-        self._touched = False  # a transaction under way, its end not told yet, is about our table
+        self._touched: set[str] = set()  # what a transaction under way, its end not told yet, is about
         self._pins = _watch_pins()
         for descriptor, hear in (
             (self._links.fileno(), self._hear_links),
@@ -66,8 +71,10 @@ class Watch:
             (self._pins, self._hear_pins),
         ):
             self._loop.add_reader(descriptor, hear)
+        kernel.surroundings.follow(self._hear_links)
 
     def close(self) -> None:
+        self._kernel.surroundings.follow(None)
         for descriptor in (self._links.fileno(), self._nft.fileno(), self._pins):
             self._loop.remove_reader(descriptor)
         self._links.close()
@@ -82,44 +89,58 @@ class Watch:
             for nsid, message in _heard(self._links):
                 if message.kind in (codec.NEWLINK, codec.DELLINK):
                     _keep_link(links, nsid, message)
-                elif message.kind in (codec.DELADDR, codec.DELROUTE, rules.DELRULE, *tc.KINDS):
+                elif message.kind in _STANDING or message.kind in tc.KINDS:
                     rest.append((nsid, message))
         except OSError:
             self._tell_all()
             return
-        heard = [*((nsid, message) for (nsid, _), message in links.items()), *rest]
-        signs = {self._scope_of(nsid) for nsid, message in heard if self._is_sign(nsid, message)}
-        returned = (self._returned(message) for nsid, message in heard if nsid == codec.NO_NSID)
-        for scope in signs.union(*returned):
+        signs = {self._sign_of_link(nsid, message) for (nsid, _), message in links.items()}
+        signs |= {self._sign(nsid, message) for nsid, message in rest}
+        for scope in signs - {None}:
+            self._on_change(HOST_LINKS if scope == HOST else str(scope))
+
+    def _hear_host_link(self, link: LinkInfo, *, gone: bool) -> None:
+        self._kernel.surroundings.hear_link(link, gone=gone)
+        ledger = self._kernel.ledger
+        if gone or link.name not in ledger.parents or self._parents.get(link.name) == link.index:
+            return
+        # A new link under the name of one that something of ours stood on.
+        self._parents[link.name] = link.index
+        for scope in ledger.standing_on(link.name):
             self._on_change(HOST_LINKS if scope == HOST else scope)
 
-    def _returned(self, message: Message) -> frozenset[str]:
-        """Where something of ours stands on this link of the host, if it is a new one under its name."""
-        ledger = self._kernel.ledger
-        if message.kind != codec.NEWLINK or not ledger.parents:
-            return frozenset()
-        try:
-            found = codec.read_link(message.body)
-        except NetlinkError:
-            return frozenset()
-        if found.name not in ledger.parents or self._parents.get(found.name) == found.index:
-            return frozenset()
-        self._parents[found.name] = found.index
-        return ledger.standing_on(found.name)
-
-    def _scope_of(self, nsid: int) -> str:
-        return HOST if nsid == codec.NO_NSID else self._kernel.container_of(nsid)
-
-    def _is_sign(self, nsid: int, message: Message) -> bool:
+    def _sign_of_link(self, nsid: int, message: Message) -> str | None:
+        """The scope in which a link contradicts the ledger."""
         scope = self._scope_of(nsid)
-        if scope == HOST and nsid != codec.NO_NSID:  # a namespace that is none of ours
-            return False
-        if message.kind in tc.KINDS:
-            return self._is_shaped_by_another(scope, message)
+        if scope is None:
+            return None
         try:
-            return contradicts(self._kernel.ledger, scope, message)
+            link = codec.read_link(message.body)
         except NetlinkError:
-            return False
+            return None
+        gone = message.kind == codec.DELLINK
+        if scope == HOST:
+            self._hear_host_link(link, gone=gone)
+        asked = self._kernel.ledger.links.get((scope, link.name))
+        return scope if asked is not None and (gone or _differs(link, asked)) else None
+
+    def _sign(self, nsid: int, message: Message) -> str | None:
+        """The scope in which an address, a route or a rule of ours has gone."""
+        scope = self._scope_of(nsid)
+        if message.kind in tc.KINDS:
+            return scope if scope is not None and self._is_shaped_by_another(scope, message) else None
+        if scope == HOST and message.kind != rules.DELRULE:
+            self._kernel.surroundings.hear(message)
+        if scope is None or message.kind not in _GONE:
+            return None
+        try:
+            return scope if _is_ours(self._kernel.ledger, scope, message) else None
+        except NetlinkError:
+            return None
+
+    def _scope_of(self, nsid: int) -> str | None:
+        """None for a namespace that is none of ours."""
+        return HOST if nsid == codec.NO_NSID else self._kernel.container_of(nsid) or None
 
     def _is_shaped_by_another(self, scope: str, message: Message) -> bool:
         """These notifications carry the number of the socket that asked for the change."""
@@ -139,12 +160,13 @@ class Watch:
         """Every transaction ends with a NEWGEN that says whose it was."""
         found = attributes(message.body, _NFGENMSG)
         if message.kind & 0xFF != _NEWGEN:
-            self._touched |= string(found.get(_TABLE_NAME)) == ruleset.TABLE
+            self._touched.add(NFT if string(found.get(_TABLE_NAME)) == ruleset.TABLE else FOREIGN)
             return
-        touched, self._touched = self._touched, False
+        touched, self._touched = self._touched, set()
         author = int.from_bytes(found.get(_GEN_PROC_PID, b""), "big")
-        if touched and author != os.getpid():
-            self._on_change(NFT)
+        if author != os.getpid():
+            for scope in touched:
+                self._on_change(scope)
 
     def _hear_pins(self) -> None:
         """Somebody took a name out of /run/netns; a sandbox that still has that name misses its pin."""
@@ -155,28 +177,19 @@ class Watch:
 
     def _tell_all(self) -> None:
         """The kernel lost notifications (ENOBUFS): anything may have changed."""
-        for scope in (HOST_LINKS, NFT, *self._kernel.sandboxes()):
+        self._kernel.surroundings.forget()
+        for scope in (HOST_LINKS, NFT, FOREIGN, *self._kernel.sandboxes()):
             self._on_change(scope)
 
 
-def contradicts(ledger: Ledger, scope: str, message: Message) -> bool:
-    """Whether a notification says something else than the ledger."""
-    match message.kind:
-        case codec.NEWLINK:
-            found = codec.read_link(message.body)
-            asked = ledger.links.get((scope, found.name))
-            return asked is not None and _differs(found, asked)
-        case codec.DELLINK:
-            return (scope, codec.read_link(message.body).name) in ledger.links
-        case codec.DELADDR:
-            return ledger.has_address(scope, codec.read_address(message.body).address)
-        case codec.DELROUTE:
-            route = codec.read_route(message.body)
-            return route is not None and route.protocol == ROUTE_PROTOCOL and ledger.has_route(scope, route.prefix)
-        case rules.DELRULE:
-            rule = rules.read_rule(message.body)
-            return rule is not None and (scope, rule.version, rule.priority) in ledger.rules
-    return False
+def _is_ours(ledger: Ledger, scope: str, message: Message) -> bool:
+    if message.kind == codec.DELADDR:
+        return ledger.has_address(scope, codec.read_address(message.body).address)
+    if message.kind == rules.DELRULE:
+        rule = rules.read_rule(message.body)
+        return rule is not None and (scope, rule.version, rule.priority) in ledger.rules
+    route = codec.read_route(message.body)
+    return route is not None and route.protocol == ROUTE_PROTOCOL and ledger.has_route(scope, route.prefix)
 
 
 def _differs(found: LinkInfo, asked: Link) -> bool:

@@ -18,7 +18,7 @@ from fairlead.kernel.netlink.connection import Reply
 from fairlead.kernel.netlink.kinds import Nature
 from fairlead.kernel.netlink.rules import RuleEntry
 from fairlead.kernel.netns import Namespace
-from fairlead.kernel.reaper import condemn
+from fairlead.kernel.reaper import condemn, condemn_slowly
 from fairlead.net.state import (
     HOST,
     ON_PARENT,
@@ -57,7 +57,10 @@ class _Pending:
     thing: str
     fine: frozenset[int] = _NOTHING
     without: str = ""  # what the kernel lacks when it knows of no such kind
-    clash: Callable[[], None] | None = None  # what to do on EEXIST, once the batch is through
+    clash: Callable[[], None] | None = None  # what to do on ``clash_on``, once the batch is through
+    clash_on: int = errno.EEXIST
+    answer: Callable[[memoryview], None] | None = None  # takes what a question brought
+    first: bool = True  # whether sysctls that are asked for later wait for it
 
 
 class Wiring:
@@ -98,11 +101,15 @@ class Wiring:
                 self._adjust(link)
 
     def _new_bridge(self, link: Link) -> None:
+        """Made alone, since a stranger's link of that name must not be touched; its number is asked in the same go."""
         request = codec.new_bridge(link.name, mtu=link.mtu, mac=link.mac, group=OUR_GROUP)
         self._queue(request, "add link", link.name, clash=lambda: self._check_bridge(link))
+        self._ask_index(link.name)
         self._send()
-        edit = LinkEdit(up=link.up, alias=link.alias)
-        self._queue(codec.set_link(link.name, edit), "set up link", link.name)
+        index = self._index(link.name)
+        self._queue(codec.set_link(index, LinkEdit(alias=link.alias)), "set up link", link.name, first=False)
+        if link.up:
+            self._rising[link.name] = index
 
     def _check_bridge(self, link: Link) -> None:
         """A bridge of that name is there: take it if it is ours, bearing our group or our alias."""
@@ -153,7 +160,7 @@ class Wiring:
             self._queue(codec.set_link(found.index, edit), "set up link", link.name)
             self._dress_veth(link)
             return
-        self._condemn(found)
+        self._condemn(link, found.index)
         self._send()
         self._new_veth(link)
 
@@ -275,7 +282,7 @@ class Wiring:
 
     def set_sysctl(self, fact: Sysctl) -> None:
         """Written together with its neighbours, once the links that were asked for before are there."""
-        if self._pending:
+        if any(pending.first for pending in self._pending):
             self._send()
         self._sysctls[fact.key] = fact.value
 
@@ -317,21 +324,27 @@ class Wiring:
     def remove_link(self, link: Link) -> None:
         if link.adopted or link.kind is LinkKind.LOOPBACK:
             return
-        self._send()
-        found = self._ns.netlink.link(link.name)
-        if found is None:
+        index = self._find(link.name)
+        if index is None:
             return
         if link.kind in ON_PARENT:
             # Not condemned: its VLAN id, MAC or address would stay taken on its parent until it is really gone.
             self._indexes.pop(link.name, None)
-            self._queue(codec.delete_link(found.index), "remove link", link.name, fine=_GONE)
+            self._queue(codec.delete_link(index), "remove link", link.name, fine=_GONE)
             return
-        self._condemn(found)
+        self._condemn(link, index)
 
-    def _condemn(self, found: LinkInfo) -> None:
-        self._indexes.pop(found.name, None)
-        for request in condemn(found.index, enslaved=found.master != 0, bridge=found.kind == "bridge"):
-            self._queue(request, "remove link", found.name, fine=_GONE)
+    def _condemn(self, link: Link, index: int) -> None:
+        self._indexes.pop(link.name, None)
+        self._rising.pop(link.name, None)
+        enslaved, bridge = bool(link.master), link.kind is LinkKind.BRIDGE
+
+        def slowly() -> None:
+            for request in condemn_slowly(index, enslaved=enslaved, bridge=bridge):
+                self._queue(request, "remove link", link.name, fine=_GONE)
+
+        request = condemn(index, enslaved=enslaved, bridge=bridge)
+        self._queue(request, "remove link", link.name, fine=_GONE, clash=slowly, clash_on=errno.EBUSY)
         self.condemned = True
 
     def remove_address(self, fact: Address) -> None:
@@ -389,12 +402,15 @@ class Wiring:
 
     def _find(self, name: str) -> int | None:
         if name not in self._indexes:
-            self._send()  # what waits may be what makes it
-            found = self._ns.netlink.link(name)
-            if found is None:
-                return None
-            self._indexes[name] = found.index
-        return self._indexes[name]
+            self._ask_index(name)  # behind what waits, which may be what makes it
+            self._send()
+        return self._indexes.get(name)
+
+    def _ask_index(self, name: str) -> None:
+        def take(body: memoryview) -> None:
+            self._indexes[name] = codec.read_index(body)
+
+        self._queue(codec.get_link(name), "find link", name, fine=_GONE, answer=take)
 
     def _raise_later(self, name: str) -> None:
         self._rising[name] = self._index(name)
@@ -414,10 +430,13 @@ class Wiring:
         fine: frozenset[int] = _NOTHING,
         without: str = "",
         clash: Callable[[], None] | None = None,
+        clash_on: int = errno.EEXIST,
+        answer: Callable[[memoryview], None] | None = None,
+        first: bool = True,
     ) -> None:
         if self._sysctls:
             self._write_sysctls()
-        self._pending.append(_Pending(request, verb, thing, fine, without, clash))
+        self._pending.append(_Pending(request, verb, thing, fine, without, clash, clash_on, answer, first))
 
     def _send(self) -> None:
         while self._pending:
@@ -437,9 +456,11 @@ class Wiring:
 
 
 def _judge(pending: _Pending, reply: Reply) -> None:
+    if reply.body is not None and pending.answer is not None:
+        pending.answer(reply.body)
     if reply.errno == 0 or reply.errno in pending.fine:
         return
-    if reply.errno == errno.EEXIST and pending.clash is not None:
+    if reply.errno == pending.clash_on and pending.clash is not None:
         pending.clash()
         return
     if reply.errno in shaping.LACKING and pending.without:

@@ -23,10 +23,11 @@ class HostLink:
 class HostFacts:
     """A snapshot of the host's network namespace.
 
-    ``routes`` are the destinations of all unicast routes in all tables, default routes left out; ``links`` the names
-    of all interfaces; ``default_mtu`` is that of the link with the default route (1500 without one); ``ipv6`` says
-    whether the kernel speaks IPv6 here; ``nameservers`` are those of the host's resolv.conf. ``asked`` tells of those
-    links, by name, that a decision is about, and ``unknown_kinds`` which kinds of link it needs and the kernel lacks.
+    ``routes`` are the destinations of all unicast routes in all tables, default routes and those by our own links left
+    out; ``links`` the names of all interfaces, ``addresses`` those on other links than ours; ``default_mtu`` is that of
+    the link with the default route (1500 without one); ``ipv6`` says whether the kernel speaks IPv6 here;
+    ``nameservers`` are those of the host's resolv.conf. ``asked`` tells of those links, by name, that a decision is
+    about, and ``unknown_kinds`` which kinds of link it needs and the kernel lacks.
     """
 
     routes: tuple[Prefix, ...] = ()

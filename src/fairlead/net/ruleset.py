@@ -204,6 +204,12 @@ def load(elements: Iterable[Element]) -> str:
 
 def transaction(steps: Iterable[Step]) -> str:
     """The steps that are about elements as nft text: deletions first, so that a key may move to a new value."""
+    removed, added = sorted_out(steps)
+    return "".join((*_commands("delete", removed), *_commands("add", added)))
+
+
+def sorted_out(steps: Iterable[Step]) -> tuple[list[Element], list[Element]]:
+    """What goes and what comes of elements; one that changes does both."""
     removed: list[Element] = []
     added: list[Element] = []
     for step in steps:
@@ -217,7 +223,7 @@ def transaction(steps: Iterable[Step]) -> str:
                 removed.append(element)
             case _:
                 continue
-    return "".join((*_commands("delete", removed), *_commands("add", added)))
+    return removed, added
 
 
 def _commands(verb: str, elements: list[Element]) -> Iterator[str]:

@@ -278,6 +278,14 @@ def dump_links() -> bytes:
     return message(GETLINK, DUMP, _header() + u32(_IFLA_EXT_MASK, _SKIP_STATISTICS))
 
 
+def read_index(body: memoryview) -> int:
+    """A link's number, without the rest of what the kernel tells of it."""
+    if len(body) < _LINK.size:
+        raise NetlinkError("truncated link")
+    index: int = _LINK.unpack_from(body)[2]
+    return index
+
+
 def read_link(body: memoryview) -> LinkInfo:
     if len(body) < _LINK.size:
         raise NetlinkError("truncated link")
@@ -427,6 +435,11 @@ def dump_routes(family: int = AF_UNSPEC) -> bytes:
 def route_protocol(body: memoryview) -> int:
     """Who made a route, without reading the rest: most of a table is the kernel's own."""
     return body[5] if len(body) >= _ROUTE.size else 0
+
+
+def is_unicast(body: memoryview) -> bool:
+    """Whether a route leads to hosts, without reading the rest."""
+    return len(body) >= _ROUTE.size and body[7] == _UNICAST
 
 
 def read_route(body: memoryview) -> RouteInfo | None:

@@ -150,11 +150,17 @@ class Netlink:
         found = [neighbours.read_neighbour(body) for body in self.dump(neighbours.dump_neighbours(codec.AF_UNSPEC))]
         return [neighbour for neighbour in found if neighbour.protocol == protocol]
 
+    def unicast_routes(self) -> list[RouteInfo]:
+        """Those to hosts and networks, of every table: most routes are the kernel's own, of other kinds."""
+        found = self.dump(codec.dump_routes())
+        routes = (codec.read_route(body) for body in found if codec.is_unicast(body))
+        return [route for route in routes if route is not None]
+
     def indexes(self, names: Sequence[str]) -> dict[str, int]:
         """The numbers of those of the named links that are there."""
         replies = self.exchange([codec.get_link(name) for name in names])
         pairs = zip(names, replies, strict=True)
-        return {name: codec.read_link(reply.body).index for name, reply in pairs if reply.body is not None}
+        return {name: codec.read_index(reply.body) for name, reply in pairs if reply.body is not None}
 
     def transact(self, requests: Sequence[bytes]) -> None:
         """One nfnetlink transaction: all or nothing; the last request but the closing mark asks for the ACK."""

@@ -18,7 +18,7 @@ _DNS_PORT = 53
 _CHAIN = "output"
 
 _SUBSYSTEM = 10
-_BATCH_BEGIN, _BATCH_END = 16, 17
+BATCH_BEGIN, BATCH_END = 16, 17
 _NEWTABLE, _GETTABLE, _DELTABLE, _NEWCHAIN, _NEWRULE = (_SUBSYSTEM << 8 | verb for verb in (0, 1, 2, 3, 6))
 _AF_UNSPEC, _AF_INET = 0, 2
 
@@ -48,7 +48,7 @@ def dns_redirection(port: int, *, replace: bool = False) -> list[bytes]:
     requests = [_new_table(), _delete_table()] if replace else []
     requests += [_new_table(), _new_chain()]
     requests += [_new_rule(rule, last=rule is rules[-1]) for rule in rules]
-    return [_mark(_BATCH_BEGIN), *requests, _mark(_BATCH_END)]
+    return [mark(BATCH_BEGIN), *requests, mark(BATCH_END)]
 
 
 def get_redirection() -> bytes:
@@ -56,7 +56,8 @@ def get_redirection() -> bytes:
     return _request(_GETTABLE, 0, text(1, DNS_TABLE))
 
 
-def _mark(kind: int) -> bytes:
+def mark(kind: int) -> bytes:
+    """Where a transaction begins or ends."""
     return message(kind, 0, struct.pack(">BBH", _AF_UNSPEC, 0, _SUBSYSTEM))
 
 
