@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 
 
 class PublishPolicy(StrEnum):
@@ -43,6 +43,15 @@ class Settings:
     labels: tuple[str, ...] = ()
     bip: IPv4Interface | None = None
     fixed_cidr: IPv4Network | None = None
+    bip6: IPv6Interface | None = None
+    fixed_cidr_v6: IPv6Network | None = None
+    default_gateway: IPv4Address | None = None
+    default_gateway_v6: IPv6Address | None = None
+    ipv6: bool = False
+    bridge: str = ""  # a bridge of the administrator's for the default network; "none" for no default network
+    allow_direct_routing: bool = False
+    accept_fwmark: str = ""  # "mark/mask": packets that bear it are let through to any network
+    host_gateway_ips: tuple[IPv4Address | IPv6Address, ...] = ()
     address_pools: tuple[AddressPool, ...] = ()
     network_options: dict[str, dict[str, str]] = field(default_factory=dict)
     mtu: int | None = None

@@ -20,7 +20,7 @@ async def inspect(call: Call) -> web.StreamResponse:
     scope = call.text("scope")
     if scope and scope != view.network.spec.scope:
         raise NotFound(f"network {call.args['id']} not found")
-    return answer(network_inspect(view, services=call.flag("verbose")))
+    return answer(network_inspect(view, call.version, services=call.flag("verbose")))
 
 
 async def create(call: Call) -> web.StreamResponse:

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
-from ipaddress import IPv4Interface, IPv4Network, ip_address, ip_network
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
 from typing import Any, NamedTuple
 
 from fairlead.cli.errors import CommandError
@@ -14,6 +23,10 @@ from fairlead.cli.units import parse_size
 from fairlead.settings import AddressPool, ForeignForward, PublishPolicy, Settings
 
 CONFIG_FILE = "/etc/fairlead/daemon.json"
+_LONGEST_IFNAME = 15
+_ALL_ONES = 0xFFFFFFFF
+_LINK_LOCAL = IPv6Network("fe80::/64")
+_FOR_IPV6 = ("bip6", "fixed-cidr-v6", "default-gateway-v6")
 _LEVELS = ("debug", "info", "warn", "error", "fatal")
 
 FLAGS: Sequence[Flag] = (
@@ -27,7 +40,16 @@ FLAGS: Sequence[Flag] = (
     text("log-level", 'Set the logging level ("debug"|"info"|"warn"|"error"|"fatal")', "l", "info"),
     several("label", "Set key=value labels to the daemon"),
     text("bip", "IPv4 address for the default bridge"),
+    text("bip6", "IPv6 address for the default bridge"),
+    text("bridge", "Attach containers to a network bridge of yours, or none", "b"),
+    text("bridge-accept-fwmark", "Packets with this firewall mark (mark, mark/mask) are let through to containers"),
+    switch("allow-direct-routing", "Allow direct routing to published ports at containers' addresses"),
+    text("default-gateway", "Default gateway IPv4 address for the default bridge network", kind="ip"),
+    text("default-gateway-v6", "Default gateway IPv6 address for the default bridge network", kind="ip"),
     text("fixed-cidr", "IPv4 subnet for the default bridge network"),
+    text("fixed-cidr-v6", "IPv6 subnet for the default bridge network"),
+    several("host-gateway-ip", "IP addresses that the word 'host-gateway' in --add-host stands for", kind="ip"),
+    switch("ipv6", "Enable IPv6 networking for the default bridge network"),
     several("default-address-pool", "Default address pools for node specific local networks", kind="pool-options"),
     several("default-network-opt", "Default network options", kind="mapmap"),
     number("mtu", "Set the MTU of the default bridge network"),
@@ -60,14 +82,14 @@ FLAGS: Sequence[Flag] = (
 
 # dockerd's flags for parts that are built differently here, or not at all: scripts that pass them go on working.
 _MEANINGLESS_SWITCHES = (
-    "allow-direct-routing experimental init ip-forward-no-drop ip6tables iptables ipv6 live-restore no-new-privileges "
+    "experimental init ip-forward-no-drop ip6tables iptables live-restore no-new-privileges "
     "raw-logs rootless selinux-enabled userland-proxy"
 )
 _MEANINGLESS_VALUES = (
-    "add-runtime allow-nondistributable-artifacts api-cors-header authorization-plugin bip6 bridge "
-    "bridge-accept-fwmark cdi-spec-dir cgroup-parent containerd containerd-namespace containerd-plugins-namespace "
-    "cpu-rt-period cpu-rt-runtime default-cgroupns-mode default-gateway default-gateway-v6 default-ipc-mode "
-    "exec-opt feature firewall-backend fixed-cidr-v6 graph host-gateway-ip http-proxy https-proxy init-path "
+    "add-runtime allow-nondistributable-artifacts api-cors-header authorization-plugin "
+    "cdi-spec-dir cgroup-parent containerd containerd-namespace containerd-plugins-namespace "
+    "cpu-rt-period cpu-rt-runtime default-cgroupns-mode default-ipc-mode "
+    "exec-opt feature firewall-backend graph http-proxy https-proxy init-path "
     "log-format max-concurrent-downloads max-concurrent-uploads max-download-attempts metrics-addr min-api-version "
     "network-control-plane-mtu network-diagnostic-port no-proxy node-generic-resource oom-score-adjust "
     "shutdown-timeout storage-driver storage-opt swarm-default-advertise-addr userland-proxy-path userns-remap"
@@ -95,6 +117,7 @@ _PLURALS = {
     "insecure-registries": "insecure-registry",
     "registry-mirrors": "registry-mirror",
     "default-ulimits": "default-ulimit",
+    "host-gateway-ips": "host-gateway-ip",
     "log-opts": "log-opt",
     "runtimes": "add-runtime",
     "storage-opts": "storage-opt",
@@ -125,7 +148,10 @@ def configure(values: Values) -> Configuration:
             )
         else:
             merged[name] = _from_file(known[name], directive, value)
-    return Configuration(_settings(merged), ignored)
+    settings = _settings(merged)
+    if not settings.ipv6:
+        ignored += [f"--{name} (without --ipv6)" for name in _FOR_IPV6 if name in merged]
+    return Configuration(settings, ignored)
 
 
 def _read_file(values: Values) -> Mapping[str, Any]:
@@ -169,7 +195,27 @@ def _settings(given: Mapping[str, Any]) -> Settings:
     fields.setdefault("hosts", (f"unix://{exec_root}/fairlead.sock",))
     fields.pop("config_file", None)
     fields.pop("validate", None)
-    return Settings(**fields)
+    settings = Settings(**fields)
+    _check_together(settings)
+    return settings
+
+
+def _check_together(settings: Settings) -> None:
+    """Raises CommandError for flags of the default bridge that contradict each other."""
+    wrong = next(_contradictions(settings), "")
+    if wrong:
+        raise CommandError(f"unable to configure the daemon: {wrong}")
+
+
+def _contradictions(settings: Settings) -> Iterator[str]:
+    if settings.bridge and (settings.bip or settings.bip6):
+        yield "--bridge and --bip exclude each other: the addresses of a bridge of your own are yours to set"
+    for name, bip, fixed in (
+        ("fixed-cidr", settings.bip, settings.fixed_cidr),
+        ("fixed-cidr-v6", settings.bip6, settings.fixed_cidr_v6),
+    ):
+        if bip and fixed and not (fixed.network_address in bip.network and fixed.prefixlen >= bip.network.prefixlen):
+            yield f"--{name} {fixed} is not within {bip.network}, the subnet of the default bridge"
 
 
 def _parsed(name: str, value: Any) -> Any:
@@ -190,6 +236,43 @@ def _level(level: str) -> str:
     if level not in _LEVELS:
         raise ValueError(f"{level!r} is none of {', '.join(_LEVELS)}")
     return level
+
+
+def _bridge(name: str) -> str:
+    if len(name) > _LONGEST_IFNAME or not name.isprintable() or set(name) & set(' /:"'):
+        raise ValueError(f"{name!r} is not a valid interface name")
+    return name
+
+
+def _fwmark(text_form: str) -> str:
+    """``mark`` or ``mark/mask``, in any base that C has; as one spelling."""
+    parts = text_form.split("/")
+    numbers = [int(part, 0) for part in parts]
+    if len(parts) > 2 or not all(0 <= number <= _ALL_ONES for number in numbers):
+        raise ValueError(f"a mark is MARK or MARK/MASK, each of 32 bits, not {text_form!r}")
+    mark, mask = numbers if len(numbers) == 2 else (numbers[0], _ALL_ONES)
+    if mark & ~mask:
+        raise ValueError(f"mark {mark:#x} has bits that its mask {mask:#x} has not: no packet could bear it")
+    return f"{mark:#x}/{mask:#x}"
+
+
+def _network6(text_form: str) -> IPv6Network:
+    network = IPv6Network(text_form)
+    if network.is_multicast:
+        raise ValueError(f"multicast subnet '{network}' is not allowed")
+    if network != _LINK_LOCAL and network.overlaps(_LINK_LOCAL):
+        raise ValueError(f"'{network}' clashes with the Link-Local prefix 'fe80::/64'")
+    return network
+
+
+def _host_gateways(given: object) -> tuple[IPv4Address | IPv6Address, ...]:
+    listed = [given] if isinstance(given, str) else given
+    if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
+        raise ValueError(f"addresses are wanted, not {given!r}")
+    addresses = tuple(ip_address(one) for one in listed)
+    if len({address.version for address in addresses}) < len(addresses):
+        raise ValueError("only one address of each family is possible")
+    return addresses
 
 
 def _pools(given: Sequence[Any]) -> tuple[AddressPool, ...]:
@@ -245,7 +328,7 @@ def _shm(size: str | int) -> int:
 
 
 _STRUCTURED = frozenset(
-    {"default-address-pool", "default-network-opt", "default-ulimit", "log-opt", "default-shm-size"}
+    {"default-address-pool", "default-network-opt", "default-ulimit", "host-gateway-ip", "log-opt", "default-shm-size"}
 )
 _FIELDS = {
     "host": "hosts",
@@ -254,6 +337,8 @@ _FIELDS = {
     "default-network-opt": "network_options",
     "dns-opt": "dns_options",
     "ip": "publish_ip",
+    "bridge-accept-fwmark": "accept_fwmark",
+    "host-gateway-ip": "host_gateway_ips",
     "insecure-registry": "insecure_registries",
     "registry-mirror": "registry_mirrors",
     "tlsverify": "tls_verify",
@@ -269,7 +354,14 @@ _PARSERS: Mapping[str, Callable[[Any], Any]] = {
     "pidfile": _absolute,
     "log-level": _level,
     "bip": IPv4Interface,
+    "bip6": IPv6Interface,
+    "bridge": _bridge,
+    "bridge-accept-fwmark": _fwmark,
+    "default-gateway": IPv4Address,
+    "default-gateway-v6": IPv6Address,
     "fixed-cidr": IPv4Network,
+    "fixed-cidr-v6": _network6,
+    "host-gateway-ip": _host_gateways,
     "default-address-pool": _pools,
     "default-network-opt": _network_options,
     "mtu": lambda value: value or None,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fairlead.dns.view import View
 from fairlead.engine import files
 from fairlead.engine.modes import joined, network_mode
+from fairlead.errors import EngineError
 from fairlead.model.container import Container
 
 if TYPE_CHECKING:
@@ -100,7 +102,7 @@ class Naming:
         files.write_in_place(container.resolv_conf_path, files.render_resolv_conf(self._resolv_conf(container)))
 
     def _hosts(self, container: Container) -> str:
-        extra = [self._extra_host(entry) for entry in container.host.extra_hosts or ()]
+        extra = [line for entry in container.host.extra_hosts or () for line in self._extra_host(entry)]
         if network_mode(container) == "host":
             with contextlib.suppress(OSError), open("/etc/hosts", encoding="utf-8", errors="replace") as file:
                 return file.read() + "".join(f"{address}\t{name}\n" for address, name in extra)
@@ -116,12 +118,28 @@ class Naming:
         ipv6 = any(interface.version == 6 for endpoint in container.endpoints for interface in endpoint.addresses)
         return files.render_hosts(entries, ipv6=ipv6)
 
-    def _extra_host(self, entry: str) -> tuple[str, str]:
+    def _extra_host(self, entry: str) -> Sequence[tuple[str, str]]:
         name, _, address = entry.partition("=") if "=" in entry else entry.partition(":")
         if address == "host-gateway":
-            bridge = self._engine.networks.find("bridge")
-            address = next((str(subnet.gateway) for subnet in bridge.subnets if subnet.gateway), "127.0.0.1")
-        return address.strip("[]"), name
+            return [(own, name) for own in self._host_gateways()]
+        return [(address.strip("[]"), name)]
+
+    def check_hosts(self, container: Container) -> None:
+        """Raises for a ``host-gateway`` that nobody can say the address of."""
+        asked = (entry.replace("=", ":", 1).partition(":")[2] for entry in container.host.extra_hosts or ())
+        if "host-gateway" in asked and not self._host_gateways():
+            raise EngineError(
+                "unable to derive the IP value for host-gateway: there is no default bridge, and the daemon has no "
+                "--host-gateway-ip"
+            )
+
+    def _host_gateways(self) -> Sequence[str]:
+        """As the daemon's flags say, else the addresses of the default bridge."""
+        if asked := self._engine.settings.host_gateway_ips:
+            return [str(address) for address in asked]
+        bridge = next((n for n in self._engine.store.networks if n.name == "bridge"), None)
+        subnets = bridge.subnets if bridge is not None else ()
+        return [str(subnet.gateway) for subnet in subnets if subnet.gateway is not None]
 
     def _resolv_conf(self, container: Container) -> files.ResolvConf:
         settings, host = self._engine.settings, container.host

@@ -8,24 +8,27 @@ import logging
 import time
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import replace
+from ipaddress import ip_network
 from itertools import product
 from typing import TYPE_CHECKING
 
 from fairlead import ids
+from fairlead.engine import default_bridge
 from fairlead.errors import Conflict, EngineError, Forbidden, InvalidArgument, NotFound, Unavailable
 from fairlead.ids import NetworkId
 from fairlead.kernel import sysctl
 from fairlead.kernel.shaping import check_support
+from fairlead.model.address import Prefix
 from fairlead.model.container import Container
 from fairlead.model.endpoint import EndpointSpec
 from fairlead.model.host import HostFacts
 from fairlead.model.network import PREDEFINED, Network, NetworkSpec, Subnet
 from fairlead.model.requests import Filters
 from fairlead.model.views import NetworkView
-from fairlead.net import ipam, judgement, shaping, validate
+from fairlead.net import complete, ipam, judgement, shaping, validate
 from fairlead.net.drivers import DRIVERS, parents, shim
 from fairlead.net.drivers.bridge import choose_mtu, is_judged
-from fairlead.net.drivers.options import BRIDGE_NAME, parse_options
+from fairlead.net.drivers.options import parse_options
 from fairlead.net.plan import plan
 from fairlead.net.state import Address, Link, Route, State, Step, Sysctl
 from fairlead.net.world import World
@@ -108,25 +111,40 @@ class Networks:
             named[name] = spec
         return named
 
-    async def set_default_bridge(self, spec: NetworkSpec) -> None:
+    async def set_default_bridge(self) -> None:
         """The network ``bridge`` as the daemon's flags say; where containers run on it, it stays as it is."""
-        facts = self.host_facts()
+        settings = self._engine.settings
         old = next((network for network in self._engine.store.networks if network.name == "bridge"), None)
-        name = old.bridge if old is not None else self._default_bridge_name(facts)
-        spec = replace(spec, options={**spec.options, BRIDGE_NAME: name})
+        if settings.bridge == default_bridge.NONE:
+            self._give_up_default_bridge(old)
+            return
+        name = settings.bridge or self._default_bridge_name(old)
+        ours = {fact.address for fact in (self.bare_facts(old) if old is not None else ()) if isinstance(fact, Address)}
+        there = self._engine.kernel.link_addresses(name) if settings.bridge else ()
+        found = tuple(address for address in there if address not in ours)
+        spec = default_bridge.spec(settings, name, found)
         if old is not None and (old.spec == spec or self._engine.index.endpoints(old.id)):
             return
         identifier = old.id if old is not None else NetworkId(ids.new_id())
-        # Whoever's bridge it was that had this name: it is ours now.
-        network = replace(self._decide(identifier, spec, facts)[0], adopted=False)
-        if old is not None:
-            self._engine.kernel.apply(plan(self.bare_facts(old), frozenset()))
-            self._bare.pop(identifier, None)
+        # Whoever's bridge it was that had this name: unless the administrator named it, it is ours now.
+        network = replace(
+            self._decide(identifier, spec, self._facts_for(spec))[0], adopted=bool(settings.bridge), found=found
+        )
+        self._give_up_default_bridge(old)
         await self.establish(network)
 
-    def _default_bridge_name(self, facts: HostFacts) -> str:
+    def _give_up_default_bridge(self, old: Network | None) -> None:
+        """Unless containers run on it."""
+        if old is None or self._engine.index.endpoints(old.id):
+            return
+        self._engine.kernel.apply(plan(self.bare_facts(old), frozenset()))
+        self._drop_record(old)
+
+    def _default_bridge_name(self, old: Network | None) -> str:
         """docker0, as every script expects; a docker0 that is somebody else's stays theirs."""
-        if "docker0" not in facts.links:
+        if old is not None and not old.adopted:
+            return old.bridge
+        if self._engine.kernel.link_kind("docker0") is None:
             return "docker0"
         ours = any(isinstance(fact, Link) and fact.name == "docker0" for fact in self._engine.kernel.observe_host())
         return "docker0" if ours else "fl0"
@@ -137,9 +155,11 @@ class Networks:
     def view(self, network: Network) -> NetworkView:
         endpoints = self._engine.index.endpoints(network.id)
         containers = self._engine.store.containers
+        used = self._engine.index.used(network.id)
         return NetworkView(
             network=network,
             endpoints=[(c.name, endpoint) for key, endpoint in endpoints.items() if (c := containers.get(key))],
+            usage={subnet.prefix: ipam.usage(subnet, used) for subnet in network.subnets},
         )
 
     async def list(self, filters: Filters) -> Sequence[Network]:
@@ -243,29 +263,14 @@ class Networks:
         return replace(facts, links=links, asked=there, unknown_kinds=unknown)
 
     def _complete(self, spec: NetworkSpec) -> NetworkSpec:
-        """With the daemon's defaults for the driver, and what a config-only network lends."""
-        defaults = self._engine.settings.network_options.get(spec.driver, {})
-        spec = replace(spec, options={**defaults, **spec.options})
+        """With the daemon's defaults for the driver, or with what a configuration network lends."""
+        complete.check_lender(spec)
         if not spec.config_from:
-            return spec
+            return complete.with_defaults(spec, self._engine.settings.network_options.get(spec.driver, {}))
         source = next((n for n in self._engine.store.networks if n.name == spec.config_from), None)
         if source is None or not source.spec.config_only:
             raise NotFound(f'configuration network "{spec.config_from}" does not exist')
-        lent = source.spec
-        if spec.ipam or spec.labels or spec.options != defaults or spec.ipam_options or spec.internal:
-            raise Forbidden(
-                "user-specified configurations are not supported if the network depends on a configuration network"
-            )
-        return replace(
-            spec,
-            enable_ipv4=lent.enable_ipv4,
-            enable_ipv6=lent.enable_ipv6,
-            ipam=lent.ipam,
-            ipam_driver=lent.ipam_driver,
-            ipam_options=lent.ipam_options,
-            options={**defaults, **lent.options},
-            labels=lent.labels,
-        )
+        return complete.borrowed(spec, source.spec)
 
     def _check_name_free(self, spec: NetworkSpec) -> None:
         if spec.name in self._coming or any(network.name == spec.name for network in self._engine.store.networks):
@@ -285,16 +290,17 @@ class Networks:
                 spec,
                 taken=taken,
                 pools=self._engine.settings.address_pools,
-                routes=[route for route in facts.routes if route not in ours],
+                routes=[route for route in (*facts.routes, *_nameservers(facts)) if route not in ours],
                 ula_seed=self._ula_seed(),
-                gateways=spec.driver not in parents.STAND_INS,
+                gatewayless=DRIVERS[spec.driver].gatewayless(spec),
             )
         subnets = shim.complete(spec, subnets, [address.ip for address in facts.addresses])
         network = Network(id=identifier, spec=spec, created=time.time_ns(), subnets=tuple(subnets))
         name = DRIVERS[spec.driver].bridge_name(network)
         adopted = bool(name) and self._is_foreign(name, facts)
         mtu = choose_mtu(spec, World(settings=self._engine.settings, host=facts)) if spec.driver == "bridge" else 0
-        network = replace(network, bridge=name, adopted=adopted, mtu=mtu)
+        found = self._engine.kernel.link_addresses(name) if adopted else ()
+        network = replace(network, bridge=name, adopted=adopted, found=found, mtu=mtu)
         return parents.settle(network, networks, facts.links), list(warnings)
 
     def _is_foreign(self, link: str, facts: HostFacts) -> bool:
@@ -432,6 +438,11 @@ class Networks:
             raise InvalidArgument(
                 "container cannot be connected to multiple networks with one of the networks in private (none) mode"
             )
+
+
+def _nameservers(facts: HostFacts) -> list[Prefix]:
+    """Where the host's DNS servers are, there must be no network of ours; those on the host itself are elsewhere."""
+    return [ip_network(address) for address in facts.nameservers if not address.is_loopback]
 
 
 def _away(facts: State) -> list[Step]:

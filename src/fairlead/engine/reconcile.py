@@ -184,13 +184,14 @@ class Reconciler:
         """Our table, whole: loaded anew with all its elements when it is gone, or its chains are not ours."""
         nft, store = self._engine.kernel.nft, self._engine.store
         nft.ensure_user_table()
-        made = hashlib.sha256(ruleset.static_ruleset().encode()).hexdigest()
+        mark = self._engine.settings.accept_fwmark
+        made = hashlib.sha256(ruleset.static_ruleset(mark).encode()).hexdigest()
         if nft.has_tables() and store.get_meta("ruleset") == made and store.get_meta("skeleton") == self._skeleton():
             return False
         # Containers in transition too: whoever is on the way out takes its elements along, or the next look does.
         self._passed_over |= self.transitions
         wants = self._wants(container for container in store.containers if container.endpoints)
-        nft.load(ruleset.load(fact for fact in wants if isinstance(fact, Element)))
+        nft.load(ruleset.load((fact for fact in wants if isinstance(fact, Element)), mark))
         store.set_meta("ruleset", made)
         store.set_meta("skeleton", self._skeleton())
         self._say(HOST, "loaded table inet fairlead")

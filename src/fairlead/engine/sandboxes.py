@@ -18,6 +18,7 @@ import msgspec
 
 from fairlead import ids
 from fairlead.dns.view import Adopted, EndpointNames
+from fairlead.engine import adverts
 from fairlead.engine.endpoints import Decider
 from fairlead.engine.modes import has_own_sandbox, joined, network_mode
 from fairlead.engine.naming import Naming
@@ -73,6 +74,11 @@ class Sandboxes:
     def is_open(self, container: ContainerId) -> bool:
         return container in self._open
 
+    def namespace(self, container: ContainerId) -> netns.Namespace | None:
+        """Of an open sandbox."""
+        sandbox = self._open.get(container)
+        return None if sandbox is None else sandbox.ns
+
     def joinable_path(self, container: Container) -> str | None:
         """The network namespace for the runtime to join, None for the host's.
 
@@ -89,6 +95,7 @@ class Sandboxes:
 
     async def check(self, container: Container) -> None:
         """What makes a start impossible, before anything is touched."""
+        self._naming.check_hosts(container)
         if (other := joined(container)) is not None:
             if other in (container.id, container.name):
                 raise EngineError("cannot join own network namespace")
@@ -198,6 +205,7 @@ class Sandboxes:
         for endpoint in container.endpoints:
             self._tell("connect", endpoint, container)
         await self._naming.refresh_links(container)
+        adverts.tell(self._engine, container.endpoints)
 
     async def _announce(self, endpoint: Endpoint) -> None:
         if endpoint.names:
@@ -417,6 +425,7 @@ class Sandboxes:
             await self._rename_in_dns(before, after)
             await self.claims.settle(after)
         self._naming.write_files(after)
+        adverts.tell(self._engine, (each for each in after.endpoints if each.id in {new.id for new in coming}))
 
     async def _bring_in(
         self, container: Container, others: Sequence[EndpointId], bindings: Sequence[PortBinding]

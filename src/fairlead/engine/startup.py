@@ -16,8 +16,7 @@ from fairlead.engine.restarts import wants_start_with_daemon
 from fairlead.errors import EngineError, Forbidden
 from fairlead.ids import NetworkId
 from fairlead.model.container import Container
-from fairlead.model.network import IpamConfig, Network, NetworkSpec
-from fairlead.settings import Settings
+from fairlead.model.network import Network, NetworkSpec
 
 if TYPE_CHECKING:
     from fairlead.engine.core import Engine
@@ -45,31 +44,13 @@ async def start(engine: Engine) -> None:
 
 
 async def _predefined(engine: Engine) -> None:
-    """bridge, host and none exist always."""
+    """Host and none exist always, bridge unless the flags say otherwise."""
     names = {network.name for network in engine.store.networks}
     for name, driver in (("host", "host"), ("none", "null")):
         if name not in names:
             spec = NetworkSpec(name=name, driver=driver)
             engine.store.networks.save(Network(id=NetworkId(ids.new_id()), spec=spec, created=time.time_ns()))
-    await engine.networks.set_default_bridge(bridge_spec(engine.settings))
-
-
-def bridge_spec(settings: Settings) -> NetworkSpec:
-    """The default bridge, with what the flags say of it (--bip, --fixed-cidr, --mtu, --icc, --ip, --ip-masq)."""
-    options = {
-        "com.docker.network.bridge.default_bridge": "true",
-        "com.docker.network.bridge.enable_icc": str(settings.icc).lower(),
-        "com.docker.network.bridge.enable_ip_masquerade": str(settings.ip_masq).lower(),
-        "com.docker.network.bridge.host_binding_ipv4": str(settings.publish_ip or "0.0.0.0"),
-    }
-    if settings.mtu:
-        options["com.docker.network.driver.mtu"] = str(settings.mtu)
-    ipam: tuple[IpamConfig, ...] = ()
-    if settings.bip is not None:
-        ipam = (IpamConfig(subnet=settings.bip.network, gateway=settings.bip.ip, ip_range=settings.fixed_cidr),)
-    elif settings.fixed_cidr is not None:
-        ipam = (IpamConfig(subnet=settings.fixed_cidr),)
-    return NetworkSpec(name="bridge", options=options, ipam=ipam)
+    await engine.networks.set_default_bridge()
 
 
 async def _take_over(engine: Engine, container: Container, held: Adopted) -> bool:

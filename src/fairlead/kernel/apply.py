@@ -20,7 +20,7 @@ from fairlead.kernel.nft import Nft
 from fairlead.kernel.reaper import Reaper
 from fairlead.kernel.surroundings import Surroundings
 from fairlead.kernel.wiring import Wiring
-from fairlead.model.address import Ip
+from fairlead.model.address import Interface, Ip
 from fairlead.model.host import HostFacts, HostLink
 from fairlead.model.port import PortBinding, Protocol
 from fairlead.net.state import (
@@ -160,6 +160,18 @@ class Kernel:
         """Whether this kernel can make such links."""
         reply = self.host.netlink.exchange([codec.probe_kind(kind.value)])[0]
         return reply.errno != errno.EOPNOTSUPP
+
+    def is_shut(self, name: str) -> bool:
+        """Whether a host link is a port of a bridge that lets nothing through, as for a moment after it came up."""
+        found = self.host.netlink.link(name)
+        return found is not None and found.shut
+
+    def link_addresses(self, name: str) -> tuple[Interface, ...]:
+        """The addresses that a link of the host has now, the kernel's link-local ones included."""
+        link = self.host.netlink.link(name)
+        if link is None:
+            return ()
+        return tuple(found.address for found in self.host.netlink.addresses() if found.index == link.index)
 
     def _apply_elements(self, steps: Sequence[Step]) -> None:
         if not steps:

@@ -26,10 +26,6 @@ _DNS_PORTS = range(61_000, 65_536)
 _TRIES = 20
 _BACKLOG = 128
 
-# A fresh container may have the address of a recent one: it announces its MAC as soon as it is up (gratuitous ARP,
-# unsolicited neighbour advertisement), or its neighbours would talk to the old one until their entries age.
-_ANNOUNCE = {"net/ipv4/conf/default/arp_notify": "1", "net/ipv6/conf/default/ndisc_notify": "1"}
-
 
 @dataclass(frozen=True, slots=True)
 class Sandbox:
@@ -81,7 +77,6 @@ def _open_here(name: str, sysctls: Mapping[str, str]) -> Sandbox:
     sockets: list[socket.socket] = []
 
     def furnish() -> None:
-        _announce()
         sysctl.write_all(sysctls)
         sockets.extend(_open_dns())
 
@@ -93,12 +88,6 @@ def _open_here(name: str, sysctls: Mapping[str, str]) -> Sandbox:
         raise
     udp, tcp = sockets
     return Sandbox(ns, udp, tcp)
-
-
-def _announce() -> None:
-    for key, value in _ANNOUNCE.items():
-        if sysctl.read(key) is not None:  # no IPv6 in this kernel
-            sysctl.write(key, value)
 
 
 def _open_dns(*, replace: bool = False) -> tuple[socket.socket, socket.socket]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from fairlead.ids import NetworkId
-from fairlead.model.address import Ip, Prefix
+from fairlead.model.address import Interface, Ip, Prefix
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,13 +21,17 @@ class IpamConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkSpec:
-    """A network as asked for. ``options`` are Docker's ``-o`` options, still text: the driver parses them."""
+    """A network as asked for. ``options`` are Docker's ``-o`` options, still text: the driver parses them.
+
+    ``open_families`` are the IP versions about which the request said nothing: options may switch them on or off.
+    """
 
     name: str
     driver: str = "bridge"
     scope: str = "local"
     enable_ipv4: bool = True
     enable_ipv6: bool = False
+    open_families: tuple[int, ...] = ()
     ipam_driver: str = "default"
     ipam_options: Mapping[str, str] = field(default_factory=dict)
     ipam: tuple[IpamConfig, ...] = ()
@@ -40,6 +44,10 @@ class NetworkSpec:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
+# Docker's names in --aux-address for another host on the network that is to be the containers' gateway.
+OTHER_GATEWAY: Mapping[int, str] = {4: "DefaultGatewayIPv4", 6: "DefaultGatewayIPv6"}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subnet:
     """One subnet as decided. ``gateway`` is None where the network has none (macvlan without one, inhibited)."""
@@ -48,6 +56,11 @@ class Subnet:
     gateway: Ip | None = None
     ip_range: Prefix | None = None
     aux: Mapping[str, Ip] = field(default_factory=dict)
+
+    @property
+    def way_out(self) -> Ip | None:
+        """Where containers send what is for elsewhere."""
+        return self.aux.get(OTHER_GATEWAY[self.prefix.version], self.gateway)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +77,7 @@ class Network:
     parent: str = ""  # the host's link that macvlan and ipvlan links stand on; "" for drivers without one
     bridge: str = ""  # the bridge link's name on the host; "" for drivers without one
     adopted: bool = False  # the bridge or parent was there before us: never deleted
+    found: tuple[Interface, ...] = ()  # addresses that an adopted bridge had before us: never taken off it
     mtu: int = 0  # decided once: the host's default route may move to another link, running containers cannot
     outside: Mapping[str, str] = field(default_factory=dict)
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fairlead.ids import ContainerId, ExecId
+from fairlead.model.address import Prefix
 from fairlead.model.container import Container
 from fairlead.model.endpoint import Endpoint
 from fairlead.model.image import Image
@@ -47,10 +48,14 @@ class Inspected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkView:
-    """A network with its endpoints, each with its container's name."""
+    """A network with its endpoints, each with its container's name.
+
+    ``usage`` is how many addresses of each subnet are in use or kept back, and how many are left to be chosen.
+    """
 
     network: Network
     endpoints: Sequence[tuple[str, Endpoint]] = ()
+    usage: Mapping[Prefix, tuple[int, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

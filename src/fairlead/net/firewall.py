@@ -43,6 +43,7 @@ class Perimeter:
     snat: tuple[Ip, ...] = ()
     trusted: tuple[str, ...] = ()
     judged: bool = False  # the host's own input rules decide about published ports
+    direct: bool = False  # published ports may be reached at the container's own address, from anywhere
 
     def mode(self, version: int) -> GatewayMode:
         return self.modes[0] if version == 4 else self.modes[1]
@@ -50,7 +51,7 @@ class Perimeter:
     @property
     def port_filtered(self) -> bool:
         """Whether some ports are let in at the container's own address: those need elements of their own."""
-        return bool(self.trusted) or GatewayMode.ROUTED in self.modes
+        return self.direct or bool(self.trusted) or GatewayMode.ROUTED in self.modes
 
 
 def network_elements(perimeter: Perimeter) -> Iterator[Element]:
@@ -63,6 +64,8 @@ def network_elements(perimeter: Perimeter) -> Iterator[Element]:
     if perimeter.internal:
         yield Element(container="internal", key=bridge)
         return
+    if perimeter.direct:
+        yield Element(container="direct", key=bridge)
     for interface in perimeter.trusted:
         yield Element(container="trusted", key=f"{_quoted(interface)} . {bridge}")
     for prefix in perimeter.prefixes:

@@ -58,16 +58,12 @@ def leads_by_interface(network: Network) -> bool:
     return network.driver == LinkKind.IPVLAN and mode in ROUTED_MODES and not network.spec.internal
 
 
-# Docker's names in --aux-address for another host on the network that is to be the containers' gateway.
-_OTHER_GATEWAY: Mapping[int, str] = {4: "DefaultGatewayIPv4", 6: "DefaultGatewayIPv6"}
-
-
 def next_hops(network: Network, endpoint: Endpoint) -> Iterator[Ip]:
     """Where what is for elsewhere is sent if this endpoint carries the default routes, one address of each family."""
     if network.spec.internal:
         return
     named = endpoint.outside.gateways
-    for gateway in map(_gateway_of, _own_subnets(network, endpoint)) if named is None else named:
+    for gateway in (each.way_out for each in _own_subnets(network, endpoint)) if named is None else named:
         if gateway is not None:
             yield gateway
 
@@ -77,10 +73,6 @@ def _own_subnets(network: Network, endpoint: Endpoint) -> Iterator[Subnet]:
     for subnet in network.subnets:
         if any(address in subnet.prefix for address in endpoint.addresses):
             yield subnet
-
-
-def _gateway_of(subnet: Subnet) -> Ip | None:
-    return subnet.aux.get(_OTHER_GATEWAY[subnet.prefix.version], subnet.gateway)
 
 
 def interface_name(network: Network, spec: EndpointSpec, taken: Collection[str]) -> str:

@@ -6,10 +6,11 @@ What is in use follows from the records and is handed in; nothing is remembered 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_interface, ip_network
 from itertools import pairwise
+from typing import NamedTuple
 
 from fairlead.errors import EngineError, Forbidden, InvalidArgument
 from fairlead.model.address import Interface, Ip, Prefix
@@ -27,6 +28,7 @@ DEFAULT_POOLS = tuple(
 )
 
 _IPV6_SUBNET = 64
+_MOST = (1 << 64) - 1
 
 
 def ula_pool(seed: bytes) -> AddressPool:
@@ -42,20 +44,20 @@ def choose_subnets(
     pools: Sequence[AddressPool],
     routes: Collection[Prefix],
     ula_seed: bytes,
-    gateways: bool = True,
+    gatewayless: Collection[int] = (),
 ) -> tuple[tuple[Subnet, ...], tuple[str, ...]]:
     """The network's subnets with their gateways, and warnings for the user.
 
     ``taken`` are the subnets of all other networks: never overlapped. ``routes`` are the host's: avoided where a
-    subnet is chosen here and there is another one to choose, else named in a warning. Without ``gateways`` a subnet
-    has only the gateway that it was asked to have.
+    subnet is chosen here and there is another one to choose, else named in a warning. ``gatewayless`` are the families
+    in which nobody is the gateway: an address is kept for one only if it was asked for.
     """
     chooser = _Chooser(tuple(taken), tuple(routes), _with_defaults(spec, pools, ula_seed))
     subnets: list[Subnet] = []
-    warnings: list[str] = []
+    warnings = [*_passed_over(spec)]
     for config, version in _configs(spec):
         prefix, warning = chooser.prefix(config, version, subnets)
-        subnets.append(_subnet(config, prefix, gateways))
+        subnets.append(_subnet(config, prefix, gateway=version not in gatewayless))
         warnings += [warning] if warning else []
     return tuple(subnets), tuple(warnings)
 
@@ -66,6 +68,14 @@ def _configs(spec: NetworkSpec) -> Iterator[tuple[IpamConfig, int]]:
         configs = [config for config in spec.ipam if _version(config) == version]
         if enabled:
             yield from ((config, version) for config in configs or (IpamConfig(),))
+
+
+def _passed_over(spec: NetworkSpec) -> Iterator[str]:
+    """What was asked for in a family that is off: Docker says nothing of it."""
+    for version, enabled in ((4, spec.enable_ipv4), (6, spec.enable_ipv6)):
+        for config in spec.ipam:
+            if not enabled and _version(config) == version and config.subnet is not None:
+                yield f"subnet {config.subnet} is not used: IPv{version} is off for this network (--ipv{version})"
 
 
 def _version(config: IpamConfig) -> int:
@@ -167,18 +177,18 @@ def _network(version: int, start: int, bits: int) -> Prefix:
     return IPv4Network((start, bits)) if version == 4 else IPv6Network((start, bits))
 
 
-def _subnet(config: IpamConfig, prefix: Prefix, choose_gateway: bool) -> Subnet:
+def _subnet(config: IpamConfig, prefix: Prefix, *, gateway: bool) -> Subnet:
     plain = Subnet(prefix=prefix, ip_range=config.ip_range, aux=config.aux)
     if config.gateway is not None:
         if config.gateway in _edges(prefix):
             raise Forbidden(f"failed to allocate gateway ({config.gateway}): Address already in use")
-        return Subnet(prefix=prefix, gateway=config.gateway, ip_range=config.ip_range, aux=config.aux)
-    if not choose_gateway:
+        return replace(plain, gateway=config.gateway)
+    if not gateway:
         return plain
-    gateway = next(_free_in(plain, ()), None)
-    if gateway is None:
+    first = next(_free_in(plain, ()), None)
+    if first is None:
         raise EngineError(f"no available addresses on this pool: {prefix} has no room for a gateway")
-    return Subnet(prefix=prefix, gateway=gateway, ip_range=config.ip_range, aux=config.aux)
+    return replace(plain, gateway=first)
 
 
 def choose_address(
@@ -262,6 +272,21 @@ def _address(version: int, number: int) -> Ip:
 
 def _interface(address: Ip, subnet: Subnet) -> Interface:
     return ip_interface(f"{address}/{subnet.prefix.prefixlen}")
+
+
+class Usage(NamedTuple):
+    """How full a subnet is, as in the API: addresses in use or kept back, and those left to be chosen."""
+
+    in_use: int
+    available: int
+
+
+def usage(subnet: Subnet, used: Iterable[Ip]) -> Usage:
+    """With these addresses in use by containers; both counts end at 2**64 - 1."""
+    taken = _reserved(subnet) | {address for address in used if address in subnet.prefix}
+    pool = subnet.ip_range or subnet.prefix
+    free = pool.num_addresses - sum(address in pool for address in taken)
+    return Usage(min(len(taken), _MOST), min(free, _MOST))
 
 
 def link_local(address: Ip) -> Interface:

@@ -33,6 +33,7 @@ CONTAINERS: Mapping[str, tuple[str, bool]] = {
     "open": ("nf_proto . ifname", False),
     "routed": ("nf_proto . ifname", False),
     "trusted": ("ifname . ifname", False),
+    "direct": ("ifname", False),
     # Published containers, as (address, itself): a connection to itself through the host must not look like its own.
     "hairpin4": ("ipv4_addr . ipv4_addr", False),
     "hairpin6": ("ipv6_addr . ipv6_addr", False),
@@ -63,6 +64,7 @@ CONTAINERS: Mapping[str, tuple[str, bool]] = {
 # Elements stand last in a set's listing, over as many lines as they need.
 _LISTED_ELEMENTS = re.compile(r"\t\telements = \{.*?\}\n", re.DOTALL)
 
+_MARKED = "@marked@"
 _CHAINS = f"""\
 	chain loopback {{
 		type filter hook prerouting priority raw; policy accept;
@@ -78,7 +80,7 @@ _CHAINS = f"""\
 		iifname . oifname @same_bridge iifname != @no_icc accept
 		iifname @internal drop
 		oifname @internal drop
-		ct state invalid iifname @bridges drop comment "would leave with the container's own address"
+@marked@		ct state invalid iifname @bridges drop comment "would leave with the container's own address"
 		ct status dnat accept comment "published"
 		oifname != @bridges accept
 		meta nfproto . oifname @open accept
@@ -91,6 +93,7 @@ _CHAINS = f"""\
 	chain direct {{
 		meta nfproto . oifname @routed accept
 		iifname . oifname @trusted accept
+		oifname @direct accept
 	}}
 
 	chain prerouting {{
@@ -180,13 +183,23 @@ table {FAMILY} {USER_TABLE} {{
 """The administrator's table: made once, empty, and left alone. Its forward chain sees every packet before ours does."""
 
 
-def static_ruleset() -> str:
-    """The tables with their chains, sets and maps, and no element."""
+def static_ruleset(accepted_mark: str = "") -> str:
+    """The tables with their chains, sets and maps, and no element.
+
+    ``accepted_mark`` is "mark/mask": packets bearing it go to any network that is not internal.
+    """
     sets = "".join(_declaration(name, *kind) for name, kind in CONTAINERS.items())
+    chains = _CHAINS.replace(_MARKED, _accept_marked(accepted_mark))
     again = "".join(
         _AGAIN.format(family=family, table=TABLE, priority=PRIORITY, to=to, link=IN) for family, to in _AGAIN_TO
     )
-    return f"table {FAMILY} {TABLE} {{\n{sets}{_CHAINS}}}\n{again}"
+    return f"table {FAMILY} {TABLE} {{\n{sets}{chains}}}\n{again}"
+
+
+def _accept_marked(text: str) -> str:
+    """A rule of its own: a mask is no key of a set."""
+    mark, _, mask = text.partition("/")
+    return f'\t\tmeta mark & {mask} == {mark} accept comment "marked by the administrator"\n' if text else ""
 
 
 def _declaration(name: str, kind: str, interval: bool) -> str:
@@ -195,11 +208,11 @@ def _declaration(name: str, kind: str, interval: bool) -> str:
     return f"\t{word} {name} {{\n\t\ttype {kind}\n{flags}\t}}\n\n"
 
 
-def load(elements: Iterable[Element]) -> str:
+def load(elements: Iterable[Element], accepted_mark: str = "") -> str:
     """The tables anew, elements included, whatever was there before: one transaction."""
     # add before delete: deleting what is not there fails, and "destroy" needs a newer nft.
     fresh = "".join(f"table {table} {{}}\ndelete table {table}\n" for table in TABLES)
-    return fresh + static_ruleset() + transaction(Add(element) for element in elements)
+    return fresh + static_ruleset(accepted_mark) + transaction(Add(element) for element in elements)
 
 
 def transaction(steps: Iterable[Step]) -> str:

@@ -124,7 +124,7 @@ def gateway_of(network: Network | None, endpoint: Endpoint | None, version: int)
         return ""
     own = [address.ip for address in endpoint.addresses] if endpoint is not None else []
     homes = [subnet for subnet in network.subnets if any(ip in subnet.prefix for ip in own)] or network.subnets
-    gateways = [subnet.gateway for subnet in homes if subnet.gateway is not None]
+    gateways = [gateway for subnet in homes if (gateway := subnet.way_out) is not None]
     if endpoint is not None and endpoint.outside.gateways is not None:
         gateways = [*endpoint.outside.gateways]
     return next((str(gateway) for gateway in gateways if gateway.version == version), "")

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from fairlead.errors import InvalidArgument
+from fairlead.model.address import Ip
 from fairlead.model.container import StrMap
 from fairlead.model.endpoint import Endpoint, EndpointSpec
 from fairlead.model.network import IpamConfig, Network, NetworkSpec
@@ -69,12 +70,14 @@ def parse_create(text: bytes, version: tuple[int, int]) -> NetworkSpec:
     given = body.parse(text, NetworkCreateBody)
     ipam = given.ipam or IpamBody()
     enable_ipv4 = given.enable_ipv4 if version >= _IPV4_GIVEN else None
+    said = {4: enable_ipv4, 6: given.enable_ipv6}
     return NetworkSpec(
         name=given.name,
         driver=given.driver or "bridge",
         scope=given.scope or "local",
         enable_ipv4=enable_ipv4 is not False,
         enable_ipv6=given.enable_ipv6 is True,
+        open_families=tuple(version for version, enable in said.items() if enable is None),
         ipam_driver=ipam.driver or "default",
         ipam_options=ipam.options,
         ipam=_pools(ipam.config),
@@ -157,11 +160,20 @@ def network_summary(network: Network) -> dict[str, Any]:
     }
 
 
-def network_inspect(view: NetworkView, *, services: bool = False) -> dict[str, Any]:
+_STATUS = (1, 51)  # older clients know of no Status
+
+
+def network_inspect(view: NetworkView, version: tuple[int, int], *, services: bool = False) -> dict[str, Any]:
     """GET /networks/{id}; ``services`` (verbose) lists the services of a swarm, of which there are none."""
     containers = {endpoint.container: _attachment(name, endpoint) for name, endpoint in view.endpoints}
     entry = network_summary(view.network) | {"Containers": containers}
+    if version >= _STATUS:
+        entry |= {"Status": {"IPAM": {"Subnets": {str(prefix): _usage(*use) for prefix, use in view.usage.items()}}}}
     return entry | {"Services": {}} if services else entry
+
+
+def _usage(in_use: int, available: int) -> dict[str, int]:
+    return {"IPsInUse": in_use, "DynamicIPsAvailable": available}
 
 
 def _ipam_config(network: Network) -> list[dict[str, Any]]:
@@ -173,7 +185,7 @@ def _ipam_config(network: Network) -> list[dict[str, Any]]:
         if subnet.gateway is not None:
             entry["Gateway"] = str(subnet.gateway)
         if subnet.aux:
-            entry["AuxiliaryAddresses"] = {name: str(address) for name, address in subnet.aux.items()}
+            entry["AuxiliaryAddresses"] = _texts(subnet.aux)
         entries.append(entry)
     return entries or _asked(network.spec.ipam)
 
@@ -181,10 +193,17 @@ def _ipam_config(network: Network) -> list[dict[str, Any]]:
 def _asked(pools: tuple[IpamConfig, ...]) -> list[dict[str, Any]]:
     """A config-only network decides nothing: it shows what was asked."""
     shown: Mapping[str, str] = {"subnet": "Subnet", "ip_range": "IPRange", "gateway": "Gateway"}
-    return [
-        {word: str(value) for name, word in shown.items() if (value := getattr(pool, name)) is not None}
-        for pool in pools
-    ]
+    entries: list[dict[str, Any]] = []
+    for pool in pools:
+        entry: dict[str, Any] = {
+            word: str(value) for name, word in shown.items() if (value := getattr(pool, name)) is not None
+        }
+        entries.append(entry | ({"AuxiliaryAddresses": _texts(pool.aux)} if pool.aux else {}))
+    return entries
+
+
+def _texts(aux: Mapping[str, Ip]) -> dict[str, str]:
+    return {name: str(address) for name, address in aux.items()}
 
 
 def _attachment(name: str, endpoint: Endpoint) -> dict[str, str]:

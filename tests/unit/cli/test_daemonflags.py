@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from ipaddress import IPv4Interface, IPv4Network, IPv6Address
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 
 import pytest
@@ -68,6 +68,38 @@ def test_flags(file: Path) -> None:
     )
 
 
+def test_flags_of_the_default_bridge(file: Path) -> None:
+    file.write_text('{"host-gateway-ip": "10.1.0.9"}')
+    settings, ignored = read(
+        "--config-file", str(file), "--ipv6", "--fixed-cidr-v6", "fd00:1::/80", "--default-gateway", "10.1.0.254",
+        "--default-gateway-v6", "fd00:1::fe", "-b", "br7", "--allow-direct-routing",
+        "--bridge-accept-fwmark", "1/0x3",
+    )  # fmt: skip
+    assert settings == Settings(
+        ipv6=True,
+        fixed_cidr_v6=IPv6Network("fd00:1::/80"),
+        default_gateway=IPv4Address("10.1.0.254"),
+        default_gateway_v6=IPv6Address("fd00:1::fe"),
+        bridge="br7",
+        allow_direct_routing=True,
+        accept_fwmark="0x1/0x3",
+        host_gateway_ips=(IPv4Address("10.1.0.9"),),
+    )
+    assert ignored == []
+
+
+def test_flags_for_ipv6_say_nothing_without_it(file: Path) -> None:
+    file.write_text('{"fixed-cidr-v6": "fd00::/64"}')
+    assert list(read("--config-file", str(file)).ignored) == ["--fixed-cidr-v6 (without --ipv6)"]
+
+
+def test_a_mark_without_mask_is_the_whole_mark(file: Path) -> None:
+    file.write_text('{"host-gateway-ips": ["10.1.0.9", "fd00::9"]}')
+    settings = read("--config-file", str(file), "--bridge-accept-fwmark", "0x10").settings
+    assert settings.accept_fwmark == "0x10/0xffffffff"
+    assert [str(address) for address in settings.host_gateway_ips] == ["10.1.0.9", "fd00::9"]
+
+
 def test_the_file_says_the_same_in_docker_s_form(file: Path) -> None:
     file.write_text(
         json.dumps(
@@ -130,6 +162,21 @@ def test_names_follow_another_exec_root(file: Path) -> None:
         ("{}", ["--default-address-pool", "10.0.0.0/8"], "a pool is base=SUBNET,size=BITS"),
         ("{}", ["--default-network-opt", "bridge"], "a network option is DRIVER=NAME=VALUE"),
         ("{}", ["--default-ulimit", "nofile"], "a ulimit is NAME=SOFT[:HARD]"),
+        ("{}", ["--bip6", "10.1.0.1/24"], "invalid --bip6: "),
+        ("{}", ["--bip", "10.1.0.1/24", "--bridge", "br7"], "--bridge and --bip exclude each other"),
+        ("{}", ["--bip", "10.1.0.1/24", "--fixed-cidr", "10.2.0.0/25"], "is not within 10.1.0.0/24"),
+        ("{}", ["--bip", "10.1.0.1/24", "--fixed-cidr", "10.1.0.0/16"], "is not within 10.1.0.0/24"),
+        ("{}", ["--fixed-cidr-v6", "ff02::/64"], "multicast subnet"),
+        ("{}", ["--fixed-cidr-v6", "fe80::/80"], "clashes with the Link-Local prefix"),
+        ("{}", ["--default-gateway", "fd00::1"], "invalid --default-gateway: "),
+        ("{}", ["--bridge", "x" * 16], "is not a valid interface name"),
+        ("{}", ["--bridge-accept-fwmark", "x"], "invalid --bridge-accept-fwmark: "),
+        ("{}", ["--bridge-accept-fwmark", "1/2/3"], "a mark is MARK or MARK/MASK"),
+        ("{}", ["--bridge-accept-fwmark", "0x100000000"], "a mark is MARK or MARK/MASK"),
+        ("{}", ["--bridge-accept-fwmark", "3/1"], "no packet could bear it"),
+        ("{}", ["--host-gateway-ip", "x"], "invalid --host-gateway-ip: "),
+        ("{}", ["--host-gateway-ip", "10.0.0.1", "--host-gateway-ip", "10.0.0.2"], "one address of each family"),
+        ('{"host-gateway-ip": 5}', [], "addresses are wanted, not 5"),
     ],
 )
 def test_what_cannot_be(file: Path, content: str, words: list[str], message: str) -> None:

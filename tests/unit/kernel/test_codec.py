@@ -66,7 +66,7 @@ def test_bridge_port_settings() -> None:
 
 
 def test_a_link_as_the_kernel_tells_it() -> None:
-    port = nested(18, text(1, "veth"), text(4, "bridge"), nested(5, u8(4, 0), u8(33, 1)))
+    port = nested(18, text(1, "veth"), text(4, "bridge"), nested(5, u8(1, 3), u8(4, 0), u8(33, 1)))
     raw = struct.pack("=BxHiII", 0, 1, 12, 0x11043, 0) + text(3, "veth1") + u32(4, 1500) + u32(10, 3) + u32(5, 8)
     raw += attribute(1, bytes.fromhex("020000000001")) + text(20, "web/net") + u32(27, 6) + u32(37, 0xFFFFFFFF) + port
     found = codec.read_link(memoryview(raw))
@@ -85,6 +85,13 @@ def test_a_link_as_the_kernel_tells_it() -> None:
         hairpin=False,
         isolated=True,
     )
+
+
+@pytest.mark.parametrize(("state", "shut"), [(0, True), (2, True), (3, False)])
+def test_a_port_passes_nothing_until_it_forwards(state: int, shut: bool) -> None:
+    port = nested(18, text(4, "bridge"), nested(5, u8(1, state)))
+    raw = struct.pack("=BxHiII", 0, 1, 12, 0x11043, 0) + port
+    assert codec.read_link(memoryview(raw)).shut is shut
 
 
 @pytest.mark.parametrize("text_form", ["10.9.0.2/16", "10.0.0.1/31", "fd00::2/64", "fe80::1/64"])

@@ -289,3 +289,47 @@ def test_who_decides_about_published_ports_is_the_engines_word_unless_the_networ
     assert bridge.is_judged(network(options={label: "host-firewall"}), WORLD)
     assert not bridge.is_judged(network(options={label: "open"}), strict)
     assert not bridge.is_judged(network(internal=True), strict)
+
+
+@pytest.mark.parametrize(
+    ("options", "internal", "without"),
+    [
+        ({}, False, set()),
+        ({"gateway_mode_ipv4": "isolated"}, True, {4}),
+        ({"gateway_mode_ipv6": "isolated"}, True, {6}),
+        ({"inhibit_ipv4": "true"}, True, {4}),
+        ({"inhibit_ipv4": "true"}, False, set()),
+    ],
+)
+def test_families_in_which_nobody_is_the_gateway(options: dict[str, str], internal: bool, without: set[int]) -> None:
+    spec = NetworkSpec(name="n", internal=internal, options={f"{B}.{name}": value for name, value in options.items()})
+    assert bridge.gatewayless(spec) == without
+
+
+@pytest.mark.parametrize(
+    ("label", "value", "message"),
+    [
+        ("nmsgs", "x", r'value for option com.docker.network.advertise_addr_nmsgs "x" must be an integer'),
+        ("nmsgs", "4", "must be in the range 0 to 3"),
+        ("nmsgs", "-1", "must be in the range 0 to 3"),
+        ("ms", "1s", r'value for option com.docker.network.advertise_addr_ms "1s" must be integer milliseconds'),
+        ("ms", "99", "must be in the range 100 to 2000"),
+        ("ms", "2001", "must be in the range 100 to 2000"),
+    ],
+)
+def test_adverts_have_bounds(label: str, value: str, message: str) -> None:
+    spec = NetworkSpec(name="n", options={f"com.docker.network.advertise_addr_{label}": value})
+    with pytest.raises(InvalidArgument, match=message):
+        bridge.check(spec, HostFacts())
+
+
+def test_an_adopted_bridge_keeps_the_addresses_it_had() -> None:
+    adopted = replace(network(), bridge="br0", adopted=True, found=(ip_interface("10.1.0.1/24"),))
+    assert addresses(bridge.network_wants(adopted, WORLD)) == set()
+
+
+def test_with_direct_routing_published_ports_are_listed_for_all() -> None:
+    open_world = replace(WORLD, settings=Settings(allow_direct_routing=True))
+    wants = bridge.wants(network(), [endpoint(published=(binding("0.0.0.0", 8080, 80),))], open_world)
+    elements = {(fact.container, fact.key) for fact in wants if isinstance(fact, Element)}
+    assert {("direct", '"br-0123456789ab"'), ("ports4", "10.1.0.5 . tcp . 80")} <= elements

@@ -220,3 +220,44 @@ def test_link_local_addresses() -> None:
     assert str(ipam.link_local(ip("fe80::7"))) == "fe80::7/64"
     assert str(ipam.link_local(ip("10.1.1.1"))) == "10.1.1.1/32"
     assert str(ipam.link_local(ip("2001:db8::1"))) == "2001:db8::1/128"
+
+
+def test_a_family_without_a_gateway_keeps_no_address_for_one() -> None:
+    spec = NetworkSpec(name="n", ipam=(asked("10.1.0.0/24"), asked("fd00:1::/64")), enable_ipv6=True)
+    arguments: dict[str, Any] = {"taken": (), "pools": (), "routes": (), "ula_seed": b""}
+    four, six = ipam.choose_subnets(spec, **arguments, gatewayless={4})[0]
+    assert (four.gateway, six.gateway) == (None, ip("fd00:1::1"))
+    assert str(ipam.choose_address([four], used=())) == "10.1.0.1/24"
+    spec = NetworkSpec(name="n", ipam=(asked("10.1.0.0/24", gateway=ip("10.1.0.9")),))
+    assert ipam.choose_subnets(spec, **arguments, gatewayless={4})[0][0].gateway == ip("10.1.0.9")
+
+
+def test_a_subnet_of_a_family_that_is_off_is_said_to_be_unused() -> None:
+    subnets, _, warnings = choose(asked("10.1.0.0/24"), asked("fd00:1::/64"))
+    assert subnets == ["10.1.0.0/24"]
+    assert warnings == ["subnet fd00:1::/64 is not used: IPv6 is off for this network (--ipv6)"]
+
+
+@pytest.mark.parametrize(
+    ("subnet", "used", "wanted"),
+    [
+        (Subnet(prefix=ip_network("10.1.0.0/24"), gateway=ip("10.1.0.1")), [], (3, 253)),
+        (Subnet(prefix=ip_network("10.1.0.0/24"), gateway=ip("10.1.0.1")), ["10.1.0.2", "10.9.0.2"], (4, 252)),
+        (
+            Subnet(
+                prefix=ip_network("10.1.0.0/24"),
+                gateway=ip("10.1.0.1"),
+                ip_range=ip_network("10.1.0.64/30"),
+                aux={"in": ip("10.1.0.65"), "out": ip("10.1.0.9")},
+            ),
+            ["10.1.0.64"],
+            (6, 2),
+        ),
+        (Subnet(prefix=ip_network("fd00::/120")), ["fd00::2"], (2, 254)),
+        (Subnet(prefix=ip_network("fd00::/64")), [], (1, 2**64 - 1)),
+        (Subnet(prefix=ip_network("fd00::/48")), [], (1, 2**64 - 1)),
+        (Subnet(prefix=ip_network("10.1.0.0/31")), ["10.1.0.0"], (1, 1)),
+    ],
+)
+def test_how_full_a_subnet_is(subnet: Subnet, used: list[str], wanted: tuple[int, int]) -> None:
+    assert ipam.usage(subnet, [ip(text) for text in used]) == wanted

@@ -62,3 +62,9 @@ def test_the_skeleton_has_no_elements() -> None:
 def test_the_administrators_chain_comes_before_ours() -> None:
     assert "hook forward priority filter - 10;" in ruleset.USER_RULESET
     assert "hook forward priority filter;" in ruleset.static_ruleset()
+
+
+def test_an_accepted_mark_is_a_rule_before_the_drops() -> None:
+    assert "meta mark" not in ruleset.static_ruleset()
+    text = ruleset.static_ruleset("0x1/0x3")
+    assert text.index("@internal drop") < text.index("meta mark & 0x3 == 0x1 accept") < text.index("ct state invalid")

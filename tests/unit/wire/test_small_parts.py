@@ -207,7 +207,11 @@ def test_network_inspect() -> None:
         mac="m",
         addresses=(ip_interface("10.0.0.2/24"),),
     )
-    shown = network_inspect(NetworkView(network=network, endpoints=[("web", endpoint)]))
+    usage = {ip_network("10.0.0.0/24"): (5, 127)}
+    view = NetworkView(network=network, endpoints=[("web", endpoint)], usage=usage)
+    shown = network_inspect(view, LATEST)
+    assert shown["Status"] == {"IPAM": {"Subnets": {"10.0.0.0/24": {"IPsInUse": 5, "DynamicIPsAvailable": 127}}}}
+    assert "Status" not in network_inspect(view, (1, 50))
     assert shown["Containers"] == {
         "c": {"Name": "web", "EndpointID": "e", "MacAddress": "m", "IPv4Address": "10.0.0.2/24", "IPv6Address": ""}
     }
@@ -221,10 +225,16 @@ def test_network_inspect() -> None:
     ]
     config_only = Network(
         id=network.id,
-        spec=NetworkSpec(name="c", config_only=True, ipam=(IpamConfig(subnet=ip_network("10.0.0.0/24")),)),
+        spec=NetworkSpec(
+            name="c",
+            config_only=True,
+            ipam=(IpamConfig(subnet=ip_network("10.0.0.0/24"), aux={"x": ip_address("10.0.0.9")}),),
+        ),
         created=1,
     )
-    assert network_inspect(NetworkView(network=config_only))["IPAM"]["Config"] == [{"Subnet": "10.0.0.0/24"}]
+    assert network_inspect(NetworkView(network=config_only), LATEST)["IPAM"]["Config"] == [
+        {"Subnet": "10.0.0.0/24", "AuxiliaryAddresses": {"x": "10.0.0.9"}}
+    ]
 
 
 @pytest.mark.parametrize("link", ["", ":a", "a:", "a:b:c"])

@@ -56,7 +56,8 @@ _IFLA_EXT_MASK, _IFLA_LINK_NETNSID = 29, 37
 _SKIP_STATISTICS = 1 << 3  # RTEXT_FILTER_SKIP_STATS: a dump without counters is half as long
 _INFO_KIND, _INFO_DATA, _INFO_SLAVE_KIND, _INFO_SLAVE_DATA = 1, 2, 4, 5
 _VETH_PEER = 1
-_PORT_HAIRPIN, _PORT_ISOLATED = 4, 33
+_PORT_STATE, _PORT_HAIRPIN, _PORT_ISOLATED = 1, 4, 33
+_FORWARDING = 3  # linux/if_bridge.h, BR_STATE_FORWARDING
 _INET6_ADDR_GEN_MODE, _GEN_MODE_NONE = 8, 1
 
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_BROADCAST, _IFA_FLAGS, _IFA_PROTO = 1, 2, 4, 8, 11
@@ -93,6 +94,7 @@ class LinkInfo:
     isolated: bool
     nature: Nature = NO_NATURE
     qdisc: str = ""
+    shut: bool = False  # a port of a bridge that passes nothing on, or not yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,6 +314,7 @@ def read_link(body: memoryview) -> LinkInfo:
         isolated=number(port.get(_PORT_ISOLATED)) != 0,
         nature=kinds.parse(kind, about[_INFO_DATA]) if _INFO_DATA in about else NO_NATURE,
         qdisc=string(found.get(_IFLA_QDISC)),
+        shut=number(port.get(_PORT_STATE)) != _FORWARDING if port else False,
     )
 
 

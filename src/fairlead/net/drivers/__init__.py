@@ -21,6 +21,9 @@ class Driver(Protocol):
     def check(self, spec: NetworkSpec, host: HostFacts) -> None:
         """Raise InvalidArgument (or Docker's class for the case) for what this driver cannot do."""
 
+    def gatewayless(self, spec: NetworkSpec) -> frozenset[int]:
+        """The families in which nobody on such a network is the gateway, unless one is asked for by its address."""
+
     def bridge_name(self, network: Network) -> str:
         """The link on the host that stands for the network; "" where there is none."""
 

@@ -26,6 +26,7 @@ __all__ = [
     "check",
     "choose_mtu",
     "endpoint_wants",
+    "gatewayless",
     "is_judged",
     "network_wants",
     "parse_options",
@@ -56,6 +57,14 @@ def _version(config: IpamConfig) -> int | None:
     return config.subnet.version if config.subnet is not None else None
 
 
+def gatewayless(spec: NetworkSpec) -> frozenset[int]:
+    """Isolated families, and IPv4 where neither the bridge has an address nor containers a default route."""
+    options = parse_options(spec)
+    without = {4: options.mode4 is GatewayMode.ISOLATED or (options.inhibit_ipv4 and spec.internal)}
+    without[6] = options.mode6 is GatewayMode.ISOLATED
+    return frozenset(version for version, none in without.items() if none)
+
+
 def bridge_name(network: Network) -> str:
     """As asked for, or ``br-`` and the short id."""
     return parse_options(network.spec).name or f"br-{ids.short(network.id)}"
@@ -79,6 +88,7 @@ def perimeter(network: Network, options: BridgeOptions, world: World) -> Perimet
         snat=options.snat,
         trusted=options.trusted,
         judged=is_judged(network, world),
+        direct=world.settings.allow_direct_routing,
     )
 
 
@@ -131,8 +141,11 @@ def _own_addresses(network: Network, options: BridgeOptions) -> Iterator[Interfa
     for subnet in network.subnets:
         mode = options.mode4 if subnet.prefix.version == 4 else options.mode6
         inhibited = options.inhibit_ipv4 and subnet.prefix.version == 4
-        if subnet.gateway is not None and mode is not GatewayMode.ISOLATED and not inhibited:
-            yield ip_interface(f"{subnet.gateway}/{subnet.prefix.prefixlen}")
+        if subnet.gateway is None or mode is GatewayMode.ISOLATED or inhibited:
+            continue
+        own = ip_interface(f"{subnet.gateway}/{subnet.prefix.prefixlen}")
+        if own not in network.found:
+            yield own
 
 
 def _sysctls(network: Network, bridge: str, world: World) -> Iterator[Sysctl]:

@@ -25,6 +25,9 @@ class Linkless:
         if spec.name != self.only:
             raise Forbidden(f'only one instance of "{self.driver}" network is allowed')
 
+    def gatewayless(self, spec: NetworkSpec) -> frozenset[int]:  # noqa: ARG002
+        return frozenset()
+
     def bridge_name(self, network: Network) -> str:  # noqa: ARG002
         return ""
 

@@ -21,7 +21,10 @@ BRIDGE_NAME = f"{BRIDGE}.name"
 MTU = "com.docker.network.driver.mtu"
 IFACE_PREFIX = "com.docker.network.container_iface_prefix"
 PUBLISH_POLICY = "fairlead.publish_policy"
+ADVERTS = "com.docker.network.advertise_addr_nmsgs"
+ADVERT_INTERVAL = "com.docker.network.advertise_addr_ms"
 
+_MOST_ADVERTS = 3  # RFC 5227, 2.3 and RFC 4861, 10: MAX_NEIGHBOR_ADVERTISEMENT
 _LONGEST_MTU = 65535
 # What the kernel's hands call a link that waits to be deleted.
 _CONDEMNED = re.compile(r"flx[0-9a-f]+\Z")
@@ -33,6 +36,7 @@ class BridgeOptions:
     """``name`` "" and ``mtu`` 0 are for the engine to choose; ``publish_ip`` None is every address.
 
     ``publish_policy`` None is the engine's.
+    ``adverts`` is how often a container's addresses are told to its neighbours when it joins.
     """
 
     name: str = ""
@@ -49,6 +53,8 @@ class BridgeOptions:
     snat4: Ip | None = None
     snat6: Ip | None = None
     publish_policy: PublishPolicy | None = None
+    adverts: int = 3
+    advert_interval: float = 1.0  # seconds
 
     @property
     def snat(self) -> tuple[Ip, ...]:
@@ -133,6 +139,22 @@ def _parse_publish_policy(text: str) -> PublishPolicy | None:
         raise ValueError(f"choose {' or '.join(PublishPolicy)}") from None
 
 
+def _parse_adverts(text: str) -> int:
+    if re.fullmatch(r"[+-]?\d+", text, re.ASCII) is None:
+        raise InvalidArgument(f'value for option {ADVERTS} "{text}" must be an integer')
+    if int(text) not in range(_MOST_ADVERTS + 1):
+        raise InvalidArgument(f"{ADVERTS} must be in the range 0 to {_MOST_ADVERTS}")
+    return int(text)
+
+
+def _parse_advert_interval(text: str) -> float:
+    if re.fullmatch(r"[+-]?\d+", text, re.ASCII) is None:
+        raise InvalidArgument(f'value for option {ADVERT_INTERVAL} "{text}" must be integer milliseconds')
+    if not 100 <= int(text) <= 2000:
+        raise InvalidArgument(f"{ADVERT_INTERVAL} must be in the range 100 to 2000")
+    return int(text) / 1000
+
+
 def parse_ifname(text: str) -> str:
     """A name the kernel takes for an interface: 1 to 15 characters, no space, slash or colon, not ``.`` or ``..``."""
     if _IFNAME.match(text) is None or text in (".", "..") or not text.isprintable() or '"' in text:
@@ -170,4 +192,6 @@ _OPTIONS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "com.docker.network.host_ipv4": ("snat4", _parse_ip),
     "com.docker.network.host_ipv6": ("snat6", _parse_ip),
     PUBLISH_POLICY: ("publish_policy", _parse_publish_policy),
+    ADVERTS: ("adverts", _parse_adverts),
+    ADVERT_INTERVAL: ("advert_interval", _parse_advert_interval),
 }

@@ -36,7 +36,11 @@ class SubLink:
         if spec.enable_ipv6 and not host.ipv6:
             raise InvalidArgument("IPv6 was asked for, but this host's kernel has IPv6 disabled: leave out --ipv6")
 
-    def bridge_name(self, network: Network) -> str:  # noqa: ARG002 (the signature of every driver)
+    def gatewayless(self, spec: NetworkSpec) -> frozenset[int]:  # noqa: ARG002 (the signature of every driver)
+        """Both: the gateway is on the outer network, and only its administrator knows where."""
+        return frozenset((4, 6))
+
+    def bridge_name(self, network: Network) -> str:  # noqa: ARG002
         return ""
 
     def network_wants(self, network: Network, world: World) -> State:
