@@ -19,7 +19,6 @@ from fairlead.settings import Settings
 
 _BRIDGE = "com.docker.network.bridge"
 _EVERYWHERE = (IPv4Address("0.0.0.0"), IPv6Address("::"))
-_WORLD = World(settings=Settings(), host=HostFacts())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +33,7 @@ class Scenario:
     ipv6: bool = False
     internal: bool = False
     published: tuple[PortBinding, ...] | None = None
+    settings: Settings = field(default_factory=Settings)
 
 
 def _bindings(
@@ -154,6 +154,67 @@ SCENARIOS = (
         published=(*_bindings((8080, 80)), *_bindings((8443, 443), at=(ip_address("192.0.2.1"),))),
     ),
     Scenario(
+        name="direct",
+        title="Direct routing",
+        command="fairlead daemon --allow-direct-routing\ndocker run --network shop -p 8080:80 nginx",
+        says="Published ports are let in at the container's own address as well, from everywhere.",
+        published=_bindings((8080, 80)),
+        settings=Settings(allow_direct_routing=True),
+    ),
+    Scenario(
+        name="routed-ipv6",
+        title="IPv6 routed, IPv4 translated",
+        command=f"docker network create --ipv6 -o {_BRIDGE}.gateway_mode_ipv6=routed shop\n"
+        "docker run --network shop -p 8080:80 nginx",
+        says="Each family has a mode of its own. The port that is claimed on the host is that of IPv4.",
+        options={f"{_BRIDGE}.gateway_mode_ipv6": "routed"},
+        ipv6=True,
+        published=(
+            *_bindings((8080, 80), at=(IPv4Address("0.0.0.0"),)),
+            *_bindings((0, 80), at=(IPv6Address("::"),)),
+        ),
+    ),
+    Scenario(
+        name="unprotected-ipv6",
+        title="IPv6 without a port filter",
+        command=f"docker network create --ipv6 -o {_BRIDGE}.gateway_mode_ipv6=nat-unprotected shop",
+        says="Every port is let in at the container's own IPv6 address; IPv4 is as always.",
+        options={f"{_BRIDGE}.gateway_mode_ipv6": "nat-unprotected"},
+        ipv6=True,
+    ),
+    Scenario(
+        name="isolated",
+        title="A network that the host is not on",
+        command=f"docker network create --internal -o {_BRIDGE}.gateway_mode_ipv4=isolated vault",
+        says="An internal network to the firewall. The host is not on it because its bridge has no address.",
+        options={f"{_BRIDGE}.gateway_mode_ipv4": "isolated"},
+        internal=True,
+        published=_bindings((8080, 80)),
+    ),
+    Scenario(
+        name="inhibited",
+        title="A gateway that is somebody else's",
+        command=f"docker network create -o {_BRIDGE}.inhibit_ipv4=true shop",
+        says="The bridge gets no address; what the router on it sends through this host is masqueraded as always.",
+        options={f"{_BRIDGE}.inhibit_ipv4": "true"},
+    ),
+    Scenario(
+        name="no-masquerade",
+        title="Containers that leave under their own address",
+        command=f"docker network create -o {_BRIDGE}.enable_ip_masquerade=false shop",
+        says="The subnet stands in no set of sources to translate.",
+        options={f"{_BRIDGE}.enable_ip_masquerade": "false"},
+    ),
+    Scenario(
+        name="binding",
+        title="A network that publishes on one address",
+        command=f"docker network create -o {_BRIDGE}.host_binding_ipv4=127.0.0.1 shop\n"
+        "docker run --network shop -p 8080:80 nginx",
+        says="As if every `-p` had named the address.",
+        options={f"{_BRIDGE}.host_binding_ipv4": "127.0.0.1"},
+        published=_bindings((8080, 80), at=(IPv4Address("127.0.0.1"),)),
+    ),
+    Scenario(
         name="snat",
         title="A source address of its own",
         command="docker network create -o com.docker.network.host_ipv4=192.0.2.9 shop",
@@ -171,7 +232,7 @@ def elements(scenario: Scenario) -> frozenset[Element]:
     subnets, _ = ipam.choose_subnets(spec, taken=(), pools=(), routes=(), ula_seed=b"golden")
     network = Network(id=NetworkId("c0ffee" * 10 + "c0ff"), spec=spec, created=0, subnets=subnets)
     endpoints = () if scenario.published is None else (_endpoint(network, scenario.published),)
-    facts = DRIVERS["bridge"].wants(network, endpoints, _WORLD)
+    facts = DRIVERS["bridge"].wants(network, endpoints, World(settings=scenario.settings, host=HostFacts()))
     return frozenset(fact for fact in facts if isinstance(fact, Element))
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
+from typing import NamedTuple
 
 from fairlead.net.judgement import IN, MARK, PEER4, PEER6, PRIORITY
 from fairlead.net.state import Add, Change, Element, Remove, Step
@@ -23,143 +24,174 @@ TABLES = (f"{FAMILY} {TABLE}", f"ip {TABLE}", f"ip6 {TABLE}")
 
 _AGAIN_TO = (("ip", PEER4), ("ip6", PEER6))
 
-# name -> type, flags. A map's type has a colon.
-CONTAINERS: Mapping[str, tuple[str, bool]] = {
+
+class Container(NamedTuple):
+    """A set, or with a colon in its type a map; ``about`` says of which packets its elements speak."""
+
+    type: str
+    about: str
+    interval: bool = False
+
+
+_PORT4, _PORT6 = "ipv4_addr . inet_service", "ipv6_addr . inet_service"
+
+CONTAINERS: Mapping[str, Container] = {
     # Bridges of ours, as ports of the firewall.
-    "bridges": ("ifname", False),
-    "same_bridge": ("ifname . ifname", False),
-    "no_icc": ("ifname", False),
-    "internal": ("ifname", False),
-    "open": ("nf_proto . ifname", False),
-    "routed": ("nf_proto . ifname", False),
-    "trusted": ("ifname . ifname", False),
-    "direct": ("ifname", False),
-    # Published containers, as (address, itself): a connection to itself through the host must not look like its own.
-    "hairpin4": ("ipv4_addr . ipv4_addr", False),
-    "hairpin6": ("ipv6_addr . ipv6_addr", False),
-    # Which sources leave under the host's address, or under one that was asked for.
-    "masquerade4": ("ipv4_addr", True),
-    "masquerade6": ("ipv6_addr", True),
-    "snat4": ("ipv4_addr : ipv4_addr", True),
-    "snat6": ("ipv6_addr : ipv6_addr", True),
+    "bridges": Container("ifname", "from and to networks of ours"),
+    "same_bridge": Container("ifname . ifname", "between containers of one network, where the host sees them"),
+    "no_icc": Container("ifname", "from networks whose containers are kept from each other"),
+    "internal": Container("ifname", "from and to networks without a way in or out"),
+    "open": Container("nf_proto . ifname", "to any port of networks in mode nat-unprotected"),
+    "routed": Container("nf_proto . ifname", "to published ports, and ICMP, of networks in mode routed"),
+    "trusted": Container("ifname . ifname", "from trusted interfaces to published ports at a container's address"),
+    "direct": Container("ifname", "to published ports at the container's own address (--allow-direct-routing)"),
+    "hairpin4": Container("ipv4_addr . ipv4_addr", "from a container to itself, through a port it publishes"),
+    "hairpin6": Container("ipv6_addr . ipv6_addr", "from a container to itself, through a port it publishes"),
+    "masquerade4": Container("ipv4_addr", "from these subnets, out under the host's address", interval=True),
+    "masquerade6": Container("ipv6_addr", "from these subnets, out under the host's address", interval=True),
+    "snat4": Container("ipv4_addr : ipv4_addr", "from these subnets, out under the address asked for", interval=True),
+    "snat6": Container("ipv6_addr : ipv6_addr", "from these subnets, out under the address asked for", interval=True),
     # Published ports: on every host address, on one; single ports, ranges that keep their numbers.
-    "published4": ("inet_proto . inet_service : ipv4_addr . inet_service", False),
-    "published6": ("inet_proto . inet_service : ipv6_addr . inet_service", False),
-    "published4_at": ("ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service", False),
-    "published6_at": ("ipv6_addr . inet_proto . inet_service : ipv6_addr . inet_service", False),
-    "ranges4": ("inet_proto . inet_service : ipv4_addr", True),
-    "ranges6": ("inet_proto . inet_service : ipv6_addr", True),
-    "ranges4_at": ("ipv4_addr . inet_proto . inet_service : ipv4_addr", True),
-    "ranges6_at": ("ipv6_addr . inet_proto . inet_service : ipv6_addr", True),
-    # Published ports about which the host's own input rules decide first.
-    "judged4": ("inet_proto . inet_service", True),
-    "judged6": ("inet_proto . inet_service", True),
-    "judged4_at": ("ipv4_addr . inet_proto . inet_service", True),
-    "judged6_at": ("ipv6_addr . inet_proto . inet_service", True),
-    # Container ports that may be reached at the container's own address (routed mode, trusted interfaces).
-    "ports4": ("ipv4_addr . inet_proto . inet_service", True),
-    "ports6": ("ipv6_addr . inet_proto . inet_service", True),
+    "published4": Container(f"inet_proto . inet_service : {_PORT4}", "to a port published on every address"),
+    "published6": Container(f"inet_proto . inet_service : {_PORT6}", "to a port published on every address"),
+    "published4_at": Container(
+        f"ipv4_addr . inet_proto . inet_service : {_PORT4}", "to a port published on one address of the host"
+    ),
+    "published6_at": Container(
+        f"ipv6_addr . inet_proto . inet_service : {_PORT6}", "to a port published on one address of the host"
+    ),
+    "ranges4": Container(
+        "inet_proto . inet_service : ipv4_addr", "to ranges of ports published on every address", interval=True
+    ),
+    "ranges6": Container(
+        "inet_proto . inet_service : ipv6_addr", "to ranges of ports published on every address", interval=True
+    ),
+    "ranges4_at": Container(
+        "ipv4_addr . inet_proto . inet_service : ipv4_addr", "to ranges published on one address", interval=True
+    ),
+    "ranges6_at": Container(
+        "ipv6_addr . inet_proto . inet_service : ipv6_addr", "to ranges published on one address", interval=True
+    ),
+    "judged4": Container(
+        "inet_proto . inet_service", "to published ports about which the host's input rules decide", interval=True
+    ),
+    "judged6": Container(
+        "inet_proto . inet_service", "to published ports about which the host's input rules decide", interval=True
+    ),
+    "judged4_at": Container(
+        "ipv4_addr . inet_proto . inet_service", "the same, published on one address of the host", interval=True
+    ),
+    "judged6_at": Container(
+        "ipv6_addr . inet_proto . inet_service", "the same, published on one address of the host", interval=True
+    ),
+    "ports4": Container(
+        "ipv4_addr . inet_proto . inet_service", "to published ports at the container's own address", interval=True
+    ),
+    "ports6": Container(
+        "ipv6_addr . inet_proto . inet_service", "to published ports at the container's own address", interval=True
+    ),
 }
 
 # Elements stand last in a set's listing, over as many lines as they need.
 _LISTED_ELEMENTS = re.compile(r"\t\telements = \{.*?\}\n", re.DOTALL)
 
 _MARKED = "@marked@"
+_LET_IN = "let in by the host's own rules: to be published"
 _CHAINS = f"""\
 	chain loopback {{
 		type filter hook prerouting priority raw; policy accept;
 		iif != "lo" ip daddr 127.0.0.0/8 drop comment "our bridges have route_localnet: only the host may use it"
-		iif != "lo" ip saddr 127.0.0.0/8 drop
+		iif != "lo" ip saddr 127.0.0.0/8 drop comment "from a loopback address, and not from this host: forged"
 		iifname "{IN}" meta mark set {MARK} comment "for a strict rp_filter: came in elsewhere"
 	}}
 
 	chain forward {{
 		type filter hook forward priority filter; policy accept;
-		ct state established,related accept
-		iifname "{IN}" meta mark set 0x0
-		iifname . oifname @same_bridge iifname != @no_icc accept
-		iifname @internal drop
-		oifname @internal drop
+		ct state established,related accept comment "answers, and all but the first packet of what was let in"
+		iifname "{IN}" meta mark set 0x0 comment "the mark has served"
+		iifname . oifname @same_bridge iifname != @no_icc accept comment "neighbours, by br_netfilter or through us"
+		iifname @internal drop comment "from an internal network to elsewhere"
+		oifname @internal drop comment "from elsewhere to an internal network"
 @marked@		ct state invalid iifname @bridges drop comment "would leave with the container's own address"
 		ct status dnat accept comment "published"
-		oifname != @bridges accept
-		meta nfproto . oifname @open accept
-		meta nfproto . oifname @routed meta l4proto {{ icmp, ipv6-icmp }} accept
-		ip daddr . meta l4proto . th dport @ports4 jump direct
-		ip6 daddr . meta l4proto . th dport @ports6 jump direct
+		oifname != @bridges accept comment "from containers outwards, and all that is no business of ours"
+		meta nfproto . oifname @open accept comment "to a network without a port filter"
+		meta nfproto . oifname @routed meta l4proto {{ icmp, ipv6-icmp }} accept comment "ICMP to routed networks"
+		ip daddr . meta l4proto . th dport @ports4 jump direct comment "published port at its own address: from whom?"
+		ip6 daddr . meta l4proto . th dport @ports6 jump direct comment "published port at its own address: from whom?"
 		drop comment "unpublished ports, other networks"
 	}}
 
 	chain direct {{
-		meta nfproto . oifname @routed accept
-		iifname . oifname @trusted accept
-		oifname @direct accept
+		meta nfproto . oifname @routed accept comment "to routed networks from anywhere"
+		iifname . oifname @trusted accept comment "from interfaces that are trusted"
+		oifname @direct accept comment "from anywhere, with --allow-direct-routing"
 	}}
 
 	chain prerouting {{
 		type nat hook prerouting priority dstnat; policy accept;
-		fib daddr type local jump arrive
+		fib daddr type local jump arrive comment "from elsewhere to an address of the host"
 	}}
 
 	chain arrive {{
 		iifname "{IN}" goto publish comment "let in by the host's own input rules"
 		iifname @bridges goto publish comment "from containers: not the host's business"
 		meta nfproto ipv4 meta l4proto . th dport @judged4 accept comment "on to the host's input rules"
-		meta nfproto ipv6 meta l4proto . th dport @judged6 accept
-		ip daddr . meta l4proto . th dport @judged4_at accept
-		ip6 daddr . meta l4proto . th dport @judged6_at accept
-		goto publish
+		meta nfproto ipv6 meta l4proto . th dport @judged6 accept comment "on to the host's input rules"
+		ip daddr . meta l4proto . th dport @judged4_at accept comment "on to the host's input rules"
+		ip6 daddr . meta l4proto . th dport @judged6_at accept comment "on to the host's input rules"
+		goto publish comment "all others"
 	}}
 
 	chain input {{
 		type filter hook input priority filter + 90; policy accept;
-		ct state != new accept
+		ct state != new accept comment "of what the host's input rules let in before"
 		meta priority {PRIORITY} meta priority set none comment "a mark of ours, made below and nowhere else"
 		iifname "{IN}" drop comment "was published a moment ago, and is not any more"
-		iifname @bridges accept
-		meta nfproto ipv4 meta l4proto . th dport @judged4 meta priority set {PRIORITY}
-		meta nfproto ipv6 meta l4proto . th dport @judged6 meta priority set {PRIORITY}
-		ip daddr . meta l4proto . th dport @judged4_at meta priority set {PRIORITY}
-		ip6 daddr . meta l4proto . th dport @judged6_at meta priority set {PRIORITY}
+		iifname @bridges accept comment "from containers: not the host's business"
+		meta nfproto ipv4 meta l4proto . th dport @judged4 meta priority set {PRIORITY} comment "{_LET_IN}"
+		meta nfproto ipv6 meta l4proto . th dport @judged6 meta priority set {PRIORITY} comment "{_LET_IN}"
+		ip daddr . meta l4proto . th dport @judged4_at meta priority set {PRIORITY} comment "{_LET_IN}"
+		ip6 daddr . meta l4proto . th dport @judged6_at meta priority set {PRIORITY} comment "{_LET_IN}"
 	}}
 
 	chain output {{
 		type nat hook output priority -100; policy accept;
-		fib daddr type local jump publish
+		fib daddr type local jump publish comment "from the host itself to an address of its own"
 	}}
 
 	chain publish {{
 		ip6 daddr ::1 return comment "cannot be translated: a listener serves it"
-		ip6 saddr fe80::/10 return
-		meta nfproto vmap {{ ipv4 : goto publish4, ipv6 : goto publish6 }}
+		ip6 saddr fe80::/10 return comment "from link-local addresses: no answer could be routed"
+		meta nfproto vmap {{ ipv4 : goto publish4, ipv6 : goto publish6 }} comment "by family"
 	}}
 
 	chain publish4 {{
-		dnat ip to meta l4proto . th dport map @published4
-		dnat ip to ip daddr . meta l4proto . th dport map @published4_at
-		dnat ip to meta l4proto . th dport map @ranges4
-		dnat ip to ip daddr . meta l4proto . th dport map @ranges4_at
+		dnat ip to meta l4proto . th dport map @published4 comment "to a port published on every address"
+		dnat ip to ip daddr . meta l4proto . th dport map @published4_at comment "to a port published on this address"
+		dnat ip to meta l4proto . th dport map @ranges4 comment "to a range published on every address"
+		dnat ip to ip daddr . meta l4proto . th dport map @ranges4_at comment "to a range published on this address"
 	}}
 
 	chain publish6 {{
-		dnat ip6 to meta l4proto . th dport map @published6
-		dnat ip6 to ip6 daddr . meta l4proto . th dport map @published6_at
-		dnat ip6 to meta l4proto . th dport map @ranges6
-		dnat ip6 to ip6 daddr . meta l4proto . th dport map @ranges6_at
+		dnat ip6 to meta l4proto . th dport map @published6 comment "to a port published on every address"
+		dnat ip6 to ip6 daddr . meta l4proto . th dport map @published6_at comment "to a port published on this address"
+		dnat ip6 to meta l4proto . th dport map @ranges6 comment "to a range published on every address"
+		dnat ip6 to ip6 daddr . meta l4proto . th dport map @ranges6_at comment "to a range published on this address"
 	}}
 
 	chain postrouting {{
 		type nat hook postrouting priority srcnat; policy accept;
 		ct status dnat iifname . oifname @same_bridge masquerade comment "hairpin: answers must come back here"
 		ip saddr . ip daddr @hairpin4 masquerade comment "the same where br_netfilter hides the interface"
-		ip6 saddr . ip6 daddr @hairpin6 masquerade
-		oifname @bridges ip saddr 127.0.0.0/8 masquerade
-		iifname != @bridges accept
-		iifname . oifname @same_bridge accept
-		snat ip to ip saddr map @snat4
-		snat ip6 to ip6 saddr map @snat6
-		ip saddr @masquerade4 masquerade
-		ip6 saddr @masquerade6 masquerade
+		ip6 saddr . ip6 daddr @hairpin6 masquerade comment "the same where br_netfilter hides the interface"
+		oifname @bridges ip saddr 127.0.0.0/8 masquerade comment "from 127.0.0.1 of the host to a published port"
+		iifname != @bridges accept comment "not from containers: keeps its source"
+		iifname . oifname @same_bridge accept comment "neighbours see each other as they are"
+		snat ip to ip saddr map @snat4 comment "from containers outwards, under the address asked for"
+		snat ip6 to ip6 saddr map @snat6 comment "from containers outwards, under the address asked for"
+		ip saddr @masquerade4 masquerade comment "from containers outwards, under the host's address"
+		ip6 saddr @masquerade6 masquerade comment "from containers outwards, under the host's address"
 	}}
 """
 
@@ -168,7 +200,7 @@ table {family} {table} {{
 	chain input {{
 		type filter hook input priority filter + 91; policy accept;
 		meta priority {priority} dup to {to} comment "let in: comes back at {link}, and is published there"
-		meta priority {priority} drop
+		meta priority {priority} drop comment "its first form has served"
 	}}
 }}
 """
@@ -188,7 +220,7 @@ def static_ruleset(accepted_mark: str = "") -> str:
 
     ``accepted_mark`` is "mark/mask": packets bearing it go to any network that is not internal.
     """
-    sets = "".join(_declaration(name, *kind) for name, kind in CONTAINERS.items())
+    sets = "".join(_declaration(name, container) for name, container in CONTAINERS.items())
     chains = _CHAINS.replace(_MARKED, _accept_marked(accepted_mark))
     again = "".join(
         _AGAIN.format(family=family, table=TABLE, priority=PRIORITY, to=to, link=IN) for family, to in _AGAIN_TO
@@ -202,10 +234,10 @@ def _accept_marked(text: str) -> str:
     return f'\t\tmeta mark & {mask} == {mark} accept comment "marked by the administrator"\n' if text else ""
 
 
-def _declaration(name: str, kind: str, interval: bool) -> str:
-    word = "map" if ":" in kind else "set"
-    flags = "\t\tflags interval\n" if interval else ""
-    return f"\t{word} {name} {{\n\t\ttype {kind}\n{flags}\t}}\n\n"
+def _declaration(name: str, container: Container) -> str:
+    word = "map" if ":" in container.type else "set"
+    flags = "\t\tflags interval\n" if container.interval else ""
+    return f'\t{word} {name} {{\n\t\ttype {container.type}\n{flags}\t\tcomment "{container.about}"\n\t}}\n\n'
 
 
 def load(elements: Iterable[Element], accepted_mark: str = "") -> str:

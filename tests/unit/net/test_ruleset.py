@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 from fairlead.net import ruleset
 from fairlead.net.state import HOST, Add, Change, Element, Link, LinkKind, Remove
 
@@ -65,6 +67,16 @@ def test_the_administrators_chain_comes_before_ours() -> None:
 
 
 def test_an_accepted_mark_is_a_rule_before_the_drops() -> None:
-    assert "meta mark" not in ruleset.static_ruleset()
+    assert "meta mark &" not in ruleset.static_ruleset()
     text = ruleset.static_ruleset("0x1/0x3")
-    assert text.index("@internal drop") < text.index("meta mark & 0x3 == 0x1 accept") < text.index("ct state invalid")
+    assert text.index("oifname @internal drop") < text.index("meta mark & 0x3 == 0x1 accept")
+    assert text.index("meta mark & 0x3 == 0x1 accept") < text.index("ct state invalid")
+
+
+def test_every_rule_and_set_says_which_packets_it_is_for() -> None:
+    for line in ruleset.static_ruleset("0x1/0x3").splitlines():
+        words = line.strip()
+        is_rule = line.startswith("\t\t") and not words.startswith(("type ", "flags ", "comment "))
+        assert not is_rule or words.endswith('"'), words
+    assert all(container.about for container in ruleset.CONTAINERS.values())
+    assert all(len(text) <= 128 for text in re.findall(r'comment "(.*?)"', ruleset.static_ruleset("0x1/0x3")))
