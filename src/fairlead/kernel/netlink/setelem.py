@@ -71,7 +71,8 @@ def transaction(steps: Iterable[Step]) -> list[bytes]:
 def _messages(kind: int, elements: list[Element]) -> Iterator[bytes]:
     try:
         for container, group in groupby(sorted(elements, key=_container), key=_container):
-            form = _form(*ruleset.CONTAINERS[container])
+            kind_of = ruleset.CONTAINERS[container]
+            form = _form(kind_of.type, kind_of.interval)
             items = [item for element in group for item in form.items(element, data=kind == _NEW_ELEMENTS)]
             for start in range(0, len(items), _AT_ONCE):
                 yield _message(kind, container, items[start : start + _AT_ONCE])
