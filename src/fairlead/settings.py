@@ -78,3 +78,6 @@ class Settings:
     log_options: dict[str, str] = field(default_factory=dict)
     default_shm_size: int = 64 << 20
     repair_beat: float = 8.0
+    cni_conf_dir: str = "/etc/cni/net.d"
+    cni_bin_dirs: tuple[str, ...] = ("/opt/cni/bin", "/usr/lib/cni")
+    cni_timeout: float = 60.0  # seconds for one run of one plugin

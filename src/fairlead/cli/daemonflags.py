@@ -77,6 +77,9 @@ FLAGS: Sequence[Flag] = (
     text("default-shm-size", "Default shm size for containers", default="64M", kind="bytes"),
     text("log-driver", "Default driver for container logs", default=Settings().log_driver),
     several("log-opt", "Default log driver options for containers"),
+    text("cni-conf-dir", "Directory of CNI network configurations", default=Settings().cni_conf_dir),
+    several("cni-bin-dir", "Directory of CNI plugins (default /opt/cni/bin, /usr/lib/cni)"),
+    number("cni-timeout", "Seconds a CNI plugin may take for one call", default=int(Settings().cni_timeout)),
     switch("validate", "Validate daemon configuration and exit"),
 )
 
@@ -327,6 +330,12 @@ def _shm(size: str | int) -> int:
     return size if isinstance(size, int) else parse_size(size)
 
 
+def _seconds(value: int) -> float:
+    if value < 1:
+        raise ValueError(f"{value} is less than one second")
+    return float(value)
+
+
 _STRUCTURED = frozenset(
     {"default-address-pool", "default-network-opt", "default-ulimit", "host-gateway-ip", "log-opt", "default-shm-size"}
 )
@@ -347,6 +356,7 @@ _FIELDS = {
     "tlskey": "tls_key",
     "default-ulimit": "default_ulimits",
     "log-opt": "log_options",
+    "cni-bin-dir": "cni_bin_dirs",
 }
 _PARSERS: Mapping[str, Callable[[Any], Any]] = {
     "data-root": _absolute,
@@ -371,4 +381,7 @@ _PARSERS: Mapping[str, Callable[[Any], Any]] = {
     "default-ulimit": _ulimits,
     "log-opt": _log_options,
     "default-shm-size": _shm,
+    "cni-conf-dir": _absolute,
+    "cni-bin-dir": lambda given: tuple(map(_absolute, given)) or Settings().cni_bin_dirs,
+    "cni-timeout": _seconds,
 }

@@ -122,22 +122,32 @@ class Decider:
             replace(endpoint, gateway4=endpoint.id == chosen.ipv4, gateway6=endpoint.id == chosen.ipv6)
             for endpoint in endpoints
         ]
-        return self._with_published(marked, bindings)
-
-    @staticmethod
-    def _with_published(endpoints: Sequence[Endpoint], bindings: Sequence[PortBinding]) -> tuple[Endpoint, ...]:
-        """Bindings follow the gateways: IPv6 ones to that of IPv6, IPv4 ones to that of IPv4; without any, they end."""
-        if not bindings:
-            return tuple(endpoints)
-        four = next((e.id for e in endpoints if e.gateway4), None)
-        six = next((e.id for e in endpoints if e.gateway6), None)
-        homes = {4: four or six, 6: six or four}
-        return tuple(
-            replace(e, published=tuple(b for b in bindings if homes[b.host_ip.version] == e.id)) for e in endpoints
-        )
+        return _with_published([(endpoint, networks[endpoint.id]) for endpoint in marked], bindings)
 
     def _network(self, endpoint: Endpoint) -> Network:
         network = self._engine.networks.get(endpoint.network)
         if network is None:
             raise EngineError(f"network {endpoint.network} is gone")
         return network
+
+
+def _with_published(
+    candidates: Sequence[tuple[Endpoint, Network]], bindings: Sequence[PortBinding]
+) -> tuple[Endpoint, ...]:
+    """Bindings follow the gateways: IPv6 ones to that of IPv6, IPv4 ones to that of IPv4; without any, they end.
+
+    Those that are an endpoint's plugins' stay with it.
+    """
+    endpoints = [endpoint for endpoint, _ in candidates]
+    held = {binding for endpoint in endpoints if endpoint.outside.holds_ports for binding in endpoint.published}
+    moving = [binding for binding in bindings if binding not in held]
+    if not moving:
+        return tuple(endpoints)
+    four, six = gateway.publisher(candidates, 4), gateway.publisher(candidates, 6)
+    homes = {4: four or six, 6: six or four}
+    return tuple(
+        endpoint
+        if endpoint.outside.holds_ports
+        else replace(endpoint, published=tuple(b for b in moving if homes[b.host_ip.version] == endpoint))
+        for endpoint in endpoints
+    )

@@ -24,6 +24,7 @@ from fairlead.model.port import ContainerPort, PortBinding, PortRequest, Protoco
 from fairlead.net import ports
 from fairlead.net.drivers.options import BridgeOptions, parse_options
 from fairlead.net.firewall import GatewayMode, address_of, relays
+from fairlead.net.gateway import publisher
 
 if TYPE_CHECKING:
     from fairlead.engine.core import Engine
@@ -99,7 +100,21 @@ class Claims:
         self, container: Container, endpoints: Sequence[Endpoint], requests: Sequence[PortRequest]
     ) -> tuple[Endpoint, ...]:
         """The endpoints with further bindings, every one of them bound; raises with none of these left bound."""
-        homes = self._homes(endpoints)
+        return self._claim_on(self._homes(endpoints), container, endpoints, requests)
+
+    def claim_at(self, container: Container, endpoint: Endpoint) -> Endpoint:
+        """An endpoint with all that the container publishes, whatever leads to it there; raises like ``claim``."""
+        home = _Home(endpoint, BridgeOptions())
+        (claimed,) = self._claim_on({4: home, 6: home}, container, [endpoint], self.requests(container))
+        return claimed
+
+    def _claim_on(
+        self,
+        homes: Mapping[int, _Home],
+        container: Container,
+        endpoints: Sequence[Endpoint],
+        requests: Sequence[PortRequest],
+    ) -> tuple[Endpoint, ...]:
         if not requests or not homes:
             return tuple(endpoints)
         claims: list[_Claim] = []
@@ -137,7 +152,8 @@ class Claims:
 
     def _homes(self, endpoints: Sequence[Endpoint]) -> dict[int, _Home]:
         """By family of the host's address: the endpoint with that family's default route, else with the other's."""
-        four, six = (next((e for e in endpoints if e.gateway4), None), next((e for e in endpoints if e.gateway6), None))
+        known = [(e, network) for e in endpoints if (network := self._engine.networks.get(e.network)) is not None]
+        four, six = publisher(known, 4), publisher(known, 6)
         chosen = {4: four or six, 6: six or four}
         homes = {version: self._home(endpoint) for version, endpoint in chosen.items() if endpoint is not None}
         if any(home.apart for home in homes.values()):
@@ -223,6 +239,8 @@ class Claims:
 
         What a move from translation to routing or back asks for is claimed anew, the old ports being let go first.
         """
+        if any(endpoint.published and endpoint.outside.holds_ports for endpoint in after.endpoints):
+            return after
         homes = self._homes(after.endpoints)
         bindings = [binding for endpoint in after.endpoints for binding in endpoint.published]
         if bindings and all(_fits(binding, homes) for binding in bindings):

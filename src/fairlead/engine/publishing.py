@@ -36,6 +36,7 @@ class Publishing:
             asked = _asking(container, (*container.spec.ports, *requests), all_exposed=container.host.publish_all_ports)
             claims = self._engine.sandboxes.claims
             if self._engine.sandboxes.is_open(container.id):
+                _check_not_held(container)
                 if not claims.leads_out(container.endpoints):
                     raise Conflict(
                         f"container {container.name} is on no network that leads out: connect it to one first"
@@ -52,6 +53,7 @@ class Publishing:
         container = self._engine.index.find(ref)
         async with self._engine.locks[container.id]:
             container = self._engine.index.find(container.id)
+            _check_not_held(container)
             bindings = [binding for endpoint in container.endpoints for binding in endpoint.published]
             # With -P, what it chose is asked for port by port from here on: else the next start would choose it again.
             found = ports.withdraw(self._engine.sandboxes.claims.requests(container), bindings, patterns)
@@ -119,6 +121,16 @@ def _check_mode(container: Container) -> None:
         raise InvalidArgument(f"container {container.name} uses the host's network: its ports are the host's already")
     if network_mode(container) == "none":
         raise InvalidArgument(f"container {container.name} has no network to publish ports of: its mode is none")
+
+
+def _check_not_held(container: Container) -> None:
+    """Plugins are told of ports when they let the container in, and never again."""
+    held = [endpoint for endpoint in container.endpoints if endpoint.outside.holds_ports]
+    if any(endpoint.published for endpoint in held) or (held and len(held) == len(container.endpoints)):
+        raise Conflict(
+            f"the ports of container {container.name} are published by its network's plugins, when it starts: stop it, "
+            "change them, and start it again"
+        )
 
 
 def _asking(container: Container, requests: Sequence[PortRequest], *, all_exposed: bool) -> Container:

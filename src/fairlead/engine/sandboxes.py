@@ -33,7 +33,7 @@ from fairlead.model.endpoint import Endpoint, EndpointSpec
 from fairlead.model.network import Network
 from fairlead.model.port import PortBinding
 from fairlead.net import shaping
-from fairlead.net.drivers import DRIVERS
+from fairlead.net.drivers import DRIVERS, cni
 from fairlead.net.plan import plan
 from fairlead.net.state import HOST, Element, Fact, Link, State
 
@@ -129,7 +129,8 @@ class Sandboxes:
         if others:
             container = await self._join_others(container, others)
             endpoints = self._decider.with_gateways(container.endpoints, container)
-            endpoints = await self.claims.claim(container, endpoints)
+            if not any(endpoint.published for endpoint in endpoints):
+                endpoints = await self.claims.claim(container, endpoints)
             container = self._engine.index.save(replace(container, endpoints=endpoints))
         self._naming.write_files(container)
         return container
@@ -185,12 +186,19 @@ class Sandboxes:
             for key, value in (container.host.sysctls or {}).items()
             if key.startswith("net.")
         }
-        if not any(interface.version == 6 for endpoint in container.endpoints for interface in endpoint.addresses):
+        if not self._may_have_ipv6(container):
             asked.setdefault("net/ipv6/conf/all/disable_ipv6", "1")
             asked.setdefault("net/ipv6/conf/default/disable_ipv6", "1")
         asked.setdefault("net/ipv4/ip_unprivileged_port_start", "0")
         asked.setdefault("net/ipv4/ping_group_range", "0 2147483647")
         return asked
+
+    def _may_have_ipv6(self, container: Container) -> bool:
+        """Plugins that choose addresses themselves expect a fresh namespace, where IPv6 is on."""
+        networks = (self._engine.networks.get(endpoint.network) for endpoint in container.endpoints)
+        return any(a.version == 6 for e in container.endpoints for a in e.addresses) or any(
+            network is not None and network.driver == cni.NAME for network in networks
+        )
 
     async def join(self, container: Container) -> None:
         """The plumbing: links, addresses, routes, elements, names. The namespace is open, the record saved."""

@@ -22,14 +22,16 @@ class Attachment:
 
     ``link`` is a link on the host that is to become the endpoint's interface. ``gateways`` are where default routes
     lead, at most one of each family; None leaves that to the network's subnets. ``needs_way_out`` asks for the gateway
-    bridge where nothing else leads out. ``shown`` is for inspect. ``data`` is what each party wants to find again, by
-    the party's name, in its own words.
+    bridge where nothing else leads out. ``holds_ports``: what is published here is the party's business, from its join
+    to its leave. ``shown`` is for inspect. ``data`` is what each party wants to find again, by the party's name, in its
+    own words.
     """
 
     link: str = ""
     gateways: tuple[Ip, ...] | None = None
     routes: tuple[StaticRoute, ...] = ()
     needs_way_out: bool = False
+    holds_ports: bool = False
     shown: Mapping[str, str] = field(default_factory=dict)
     data: Mapping[str, str] = field(default_factory=dict)
 

@@ -58,6 +58,18 @@ def leads_by_interface(network: Network) -> bool:
     return network.driver == LinkKind.IPVLAN and mode in ROUTED_MODES and not network.spec.internal
 
 
+def publisher(candidates: Sequence[tuple[Endpoint, Network]], version: int) -> Endpoint | None:
+    """Through whom the engine publishes on the host's addresses of that family: the endpoint with its default route.
+
+    Where that one's ports are its plugins', the first other that could lead out.
+    """
+    leading = next((e for e, _ in candidates if (e.gateway4 if version == 4 else e.gateway6)), None)
+    if leading is None or not leading.outside.holds_ports:
+        return leading
+    others = (e for e, network in candidates if not (e.outside.holds_ports or network.spec.internal or network.parent))
+    return next((e for e in others if any(address.version == version for address in e.addresses)), None)
+
+
 def next_hops(network: Network, endpoint: Endpoint) -> Iterator[Ip]:
     """Where what is for elsewhere is sent if this endpoint carries the default routes, one address of each family."""
     if network.spec.internal:

@@ -11,6 +11,7 @@ from fairlead.model.network import IpamConfig, Network, NetworkSpec
 from fairlead.net.drivers import sublink
 
 _LINKLESS = frozenset({"host", "null"})
+_CNI = "cni"
 
 
 def check_network(spec: NetworkSpec) -> None:
@@ -90,6 +91,8 @@ def _contains(outer: Prefix, inner: Prefix) -> bool:
 def check_endpoint(spec: EndpointSpec, network: Network) -> None:
     """Whether a container may be on this network in this way; which address is free is ``ipam``'s question."""
     asked = [address for address in (spec.ipv4, spec.ipv6) if address is not None]
+    if network.spec.driver == _CNI:
+        return  # its plugins say what they cannot do
     if network.spec.driver in _LINKLESS:
         if asked:
             raise InvalidArgument("user-specified IP address is supported on user-defined networks only")

@@ -6,80 +6,18 @@ stay pure. Who is asked follows from the network's driver and from its IPAM driv
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from fairlead.kernel.netns import Namespace
-from fairlead.model.container import Container
-from fairlead.model.endpoint import Endpoint, EndpointSpec
-from fairlead.model.network import Network, NetworkSpec
+from fairlead.engine.outside.cni import Cni
+from fairlead.engine.outside.party import Outside
+from fairlead.model.network import NetworkSpec
+from fairlead.net.drivers import cni
 
 if TYPE_CHECKING:
     from fairlead.engine.core import Engine
 
-
-class Outside(Protocol):
-    """What the engine asks of a party, and when; what a party does not care about it leaves as it is here.
-
-    Every call is bounded in time and raises EngineError naming the party. The making calls (create, join, linked) come
-    one after the other; whatever one of them raises, the unmaking calls of that network or endpoint follow, also those
-    whose making was never reached. So these are idempotent: what is gone, or was never there, is success. They are
-    called in the reverse order of the parties.
-
-    A container's calls come with its lock held; those of a network, and of containers on it, may come side by side.
-    """
-
-    # Whether addresses are this party's choice: then the engine chooses neither subnets nor containers' addresses.
-    addresses: bool = False
-
-    async def create_network(self, network: Network) -> Network:
-        """Before the network is recorded: completed with subnets, gateways and whatever is to be found again."""
-        return network
-
-    async def remove_network(self, network: Network) -> None:
-        """The network's record is gone, and what it wanted of the kernel."""
-
-    async def create_endpoint(
-        self,
-        network: Network,  # noqa: ARG002 (for those who implement it)
-        endpoint: Endpoint,
-        spec: EndpointSpec,  # noqa: ARG002
-        container: Container,  # noqa: ARG002
-    ) -> Endpoint:
-        """The endpoint is recorded; nothing of it is in the kernel. Completed with addresses, MAC, names of links.
-
-        ``spec`` is how the container asked to be on the network.
-        """
-        return endpoint
-
-    async def join(
-        self,
-        network: Network,  # noqa: ARG002
-        endpoint: Endpoint,
-        container: Container,  # noqa: ARG002
-        namespace: Namespace,  # noqa: ARG002
-    ) -> Endpoint:
-        """The sandbox is open, its links are not there yet: a party may make them itself."""
-        return endpoint
-
-    async def linked(
-        self,
-        network: Network,  # noqa: ARG002
-        endpoint: Endpoint,
-        container: Container,  # noqa: ARG002
-        namespace: Namespace,  # noqa: ARG002
-    ) -> Endpoint:
-        """The links that the engine makes are in the sandbox and up: for those who learn the rest by talking."""
-        return endpoint
-
-    async def leave(self, network: Network, endpoint: Endpoint, namespace: Namespace | None) -> None:
-        """Before the engine takes its links away; ``namespace`` is None where the sandbox is gone already."""
-
-    async def remove_endpoint(self, network: Network, endpoint: Endpoint) -> None:
-        """After the engine took its links away."""
-
-    async def resume(self, network: Network, endpoints: Sequence[tuple[Endpoint, Namespace]]) -> None:
-        """The daemon was started again: the network is there, and these endpoints of it are in use."""
+__all__ = ["Outside", "Parties"]
 
 
 class Parties:
@@ -87,7 +25,8 @@ class Parties:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._drivers: Mapping[str, Outside] = {}
+        self.cni = Cni(engine)
+        self._drivers: Mapping[str, Outside] = {cni.NAME: self.cni}
         self._ipam: Mapping[str, Outside] = {}
 
     def of(self, spec: NetworkSpec) -> tuple[Outside, ...]:

@@ -8,7 +8,7 @@ from typing import Protocol
 from fairlead.model.endpoint import Endpoint
 from fairlead.model.host import HostFacts
 from fairlead.model.network import Network, NetworkSpec
-from fairlead.net.drivers import bridge
+from fairlead.net.drivers import bridge, cni
 from fairlead.net.drivers.linkless import Linkless
 from fairlead.net.drivers.sublink import SubLink
 from fairlead.net.state import LinkKind, State
@@ -45,6 +45,7 @@ DRIVERS: Mapping[str, Driver] = {
     "bridge": bridge,
     "macvlan": SubLink(LinkKind.MACVLAN),
     "ipvlan": SubLink(LinkKind.IPVLAN),
+    cni.NAME: cni,
     "host": Linkless(driver="host", only="host"),
     "null": Linkless(driver="null", only="none"),
 }
