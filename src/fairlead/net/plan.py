@@ -74,12 +74,19 @@ def _by_slot(state: State) -> Slots:
 def _lost(before: Slots, after: Slots) -> frozenset[Slot]:
     """The slots that a change of kind takes away: such a link is made anew, and what stood on it goes with it."""
     anew = {key for key, want in after.items() if _other_kind(before.get(key), want)}
+    astray = {key for key, fact in before.items() if isinstance(fact, Redirect) and _strays(key, fact, before, after)}
     if not anew:
-        return frozenset()
+        return frozenset(astray)
     anew |= {key for key, fact in before.items() if isinstance(fact, Link) and ("link", HOST, fact.parent) in anew}
     return frozenset(
-        anew | {key for key, fact in before.items() if not isinstance(fact, Link) and anew & {*needs(fact)}}
+        anew | astray | {key for key, fact in before.items() if not isinstance(fact, Link) and anew & {*needs(fact)}}
     )
+
+
+def _strays(key: Slot, fact: Redirect, before: Slots, after: Slots) -> bool:
+    """Wanted still, and where it leads now is taken away: it is made anew."""
+    target = before.get(("link", fact.ns, fact.to))
+    return key in after and isinstance(target, Link) and not target.adopted and slot(target) not in after
 
 
 def out_of_reach(want: State, missing: Collection[str]) -> frozenset[Slot]:
