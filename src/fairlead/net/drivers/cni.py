@@ -51,6 +51,11 @@ def check_arguments(text: str) -> None:
             raise InvalidArgument(f"{ARGUMENTS}: {part!r} is not KEY=VALUE; several are separated by semicolons")
 
 
+def gatewayless(spec: NetworkSpec) -> frozenset[int]:  # noqa: ARG001
+    """The plugins choose."""
+    return frozenset()
+
+
 def bridge_name(network: Network) -> str:  # noqa: ARG001
     """The plugins know."""
     return ""
