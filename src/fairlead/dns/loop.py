@@ -6,11 +6,14 @@ Not asyncio: a question answered is a read, a lookup and a write, and everything
 from __future__ import annotations
 
 import heapq
+import os
 import select
 import sys
 import time
 import traceback
 from collections.abc import Callable
+
+from fairlead.dns.haste import SPELL, Haste
 
 READ = select.EPOLLIN
 WRITE = select.EPOLLOUT
@@ -27,6 +30,7 @@ class Loop:
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._serial = 0
         self._running = True
+        self._haste = Haste(cores=os.cpu_count() or 1)
 
     def watch(self, fd: int, ready: _Ready, events: int = READ) -> None:
         """Calls ``ready`` on these events from now on, in place of what was called before."""
@@ -51,9 +55,10 @@ class Loop:
 
     def run(self) -> None:
         """Until ``stop``. An error in a callback is ours: it is logged, and everybody else is still served."""
-        poll, watched = self._epoll.poll, self._watched
+        watched, clock = self._watched, time.perf_counter
+        quiet = clock()
         while self._running:
-            for fd, events in poll(self._patience(), 256):
+            for fd, events in self._wait(quiet):
                 try:
                     # A callback before this one in the batch may have forgotten it.
                     if (ready := watched.get(fd)) is not None:
@@ -61,6 +66,22 @@ class Loop:
                 except Exception:  # noqa: BLE001 (the task supervisor of this process)
                     traceback.print_exc(file=sys.stderr)
             self._ring()
+            quiet = clock()
+
+    def _wait(self, quiet: float) -> list[tuple[int, int]]:
+        """What is ready, with everything done since ``quiet``; for a moment awake, where that pays, else asleep."""
+        poll, clock = self._epoll.poll, time.perf_counter
+        if self._haste.awake:
+            end = quiet + SPELL
+            while clock() < end:
+                if found := poll(0, 256):
+                    self._haste.gained()
+                    return found
+            self._haste.missed(clock())
+        found = poll(self._patience(), 256)
+        now = clock()
+        self._haste.slept(now - quiet, now)
+        return found
 
     def _patience(self) -> float | None:
         if not self._timers:
