@@ -2,7 +2,8 @@
 
 Names: google.com and example.test are the second host itself; many.test has twenty addresses; big.test a TXT answer
 that needs TCP; slow.test waits 0.3 s; refused.test and broken.test are REFUSED and SERVFAIL; *.bench is 192.0.2.1 with
-a TTL of 0; all else is NXDOMAIN. Each question is logged as `protocol asker name type`, except those for *.bench.
+a TTL of 0; www.shop.test is an alias of an alias of the second host, brief.shop.test has a TTL of 1; all else is
+NXDOMAIN. Each question is logged as `protocol asker name type`, except those for *.bench.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import sys
 import time
 from collections.abc import Iterator
 
-A, PTR, TXT, AAAA, OPT = 1, 12, 16, 28, 41
+A, CNAME, PTR, TXT, AAAA, OPT = 1, 5, 12, 16, 28, 41
 NOERROR, SERVFAIL, NXDOMAIN, REFUSED = 0, 2, 3, 5
 
 ADDRESSES = {
@@ -24,7 +25,11 @@ ADDRESSES = {
     "four.test": ["198.51.100.2"],
     "slow.test": ["198.51.100.2"],
     "many.test": [f"192.0.2.{n}" for n in range(1, 21)],
+    "api.shop.test": ["198.51.100.2", "2001:db8:51::2"],
+    "brief.shop.test": ["198.51.100.2"],
+    "origin.cdn.test": ["198.51.100.2", "2001:db8:51::2"],
 }
+ALIASES = {"www.shop.test": "edge.cdn.test", "edge.cdn.test": "origin.cdn.test"}
 CODES = {"refused.test": REFUSED, "broken.test": SERVFAIL}
 BIG = b"".join(bytes([250]) + b"x" * 250 for _ in range(8))
 
@@ -49,13 +54,23 @@ def records(name: str, kind: int) -> Iterator[tuple[int, bytes]]:
             yield kind, address.packed
 
 
+def wire(name: str) -> bytes:
+    return b"".join(bytes([len(label)]) + label.encode() for label in name.split(".")) + b"\0"
+
+
 def answer(packet: bytes, limit: int) -> bytes:
     name, kind, end = question(packet)
     key = name.lower()
     if key == "slow.test":
         time.sleep(0.3)
-    ttl = 0 if key.endswith(".bench") else 60
-    body = [struct.pack(">HHHLH", 0xC00C, kind, 1, ttl, len(data)) + data for kind, data in records(key, kind)]
+    ttl = 0 if key.endswith(".bench") else 1 if key == "brief.shop.test" else 60
+    owner, body = b"\xc0\x0c", []
+    while key in ALIASES:
+        key = ALIASES[key]
+        target = wire(key)
+        body.append(owner + struct.pack(">HHLH", CNAME, 1, ttl, len(target)) + target)
+        owner = target
+    body += [owner + struct.pack(">HHLH", kind, 1, ttl, len(data)) + data for kind, data in records(key, kind)]
     known = key in ADDRESSES or key == "big.test" or key.endswith(".bench")
     code = CODES.get(key, NOERROR if known else NXDOMAIN)
     reply = b"".join(body)

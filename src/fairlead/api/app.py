@@ -9,7 +9,19 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from fairlead.api import absent, archives, containers, execs, extensions, images, networks, streams, system, volumes
+from fairlead.api import (
+    absent,
+    archives,
+    containers,
+    execs,
+    extensions,
+    images,
+    networks,
+    policies,
+    streams,
+    system,
+    volumes,
+)
 from fairlead.api.call import Call
 from fairlead.api.connection import Connection, connection_of
 from fairlead.api.hijack import Hijacked
@@ -27,7 +39,7 @@ _LONGEST_LINE = 65536  # filters and image lists travel in the query
 
 _LONGEST_COMPLAINT = 200  # characters of a bad request quoted in the log
 
-_FAMILIES = (system, containers, streams, archives, execs, images, networks, volumes, extensions, absent)
+_FAMILIES = (system, containers, streams, archives, execs, images, networks, volumes, extensions, policies, absent)
 
 Dispatch = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 

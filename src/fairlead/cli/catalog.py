@@ -90,6 +90,7 @@ _NETWORK = {
     "disconnect": Entry("network.connect", "DISCONNECT", "Disconnect a container from a network"),
     "inspect": Entry("inspect", "NETWORK", "Display detailed information on one or more networks"),
     "ls": Entry("network.ls", "LS", "List networks"),
+    "policy": Entry("network.policy", "POLICY", "Manage which packets may cross a network"),
     "prune": Entry("prune", "NETWORK", "Remove all unused networks"),
     "rm": Entry("network.rm", "RM", "Remove one or more networks"),
 }

@@ -9,6 +9,7 @@
     listeners  the UDP and TCP sockets inside a sandbox
     upstream   questions passed on to other servers
     hostconf   the host's resolv.conf, followed live
+    learning   names that policies speak of, put into the firewall's sets
     relay      the few published ports the kernel cannot translate
     server     all of it together; ``python -m fairlead.dns`` runs it
     protocol   frames on the control socket

@@ -21,7 +21,7 @@ from fairlead.dns.channel import Channel
 from fairlead.dns.message import DnsError
 from fairlead.dns.mirror import Mirror, Operation
 from fairlead.dns.protocol import Json
-from fairlead.dns.view import Adopted, EndpointNames, Held, HeldPort, NamedPort, PortName, View
+from fairlead.dns.view import Adopted, EndpointNames, Held, HeldPort, Lesson, NamedPort, PortName, View
 from fairlead.errors import Unavailable
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "EndpointNames",
     "Held",
     "HeldPort",
+    "Lesson",
     "NamedPort",
     "PortName",
     "Resolver",
@@ -137,6 +138,10 @@ class Resolver:
 
     async def remove_network(self, network: str) -> None:
         await self._tell(self._mirror.remove_network(network))
+
+    async def set_lessons(self, network: str, lessons: Sequence[Lesson]) -> None:
+        """The names that the network's policy speaks of; what was learned of them is put into the firewall again."""
+        await self._tell(self._mirror.set_lessons(network, lessons))
 
     async def set_endpoint(self, network: str, endpoint: EndpointNames) -> None:
         """One more endpoint, or other names of one; the network must be set."""

@@ -82,6 +82,7 @@ class Operations:
             "drop_sandbox": self._drop_sandbox,
             "network": self._network,
             "drop_network": self._drop_network,
+            "lessons": self._lessons,
             "endpoint": self._endpoint,
             "drop_endpoint": self._drop_endpoint,
             "hold": self._hold,
@@ -139,6 +140,10 @@ class Operations:
 
     def _drop_network(self, op: Json, _rights: _Rights) -> _Effect:
         return partial(self._server.drop_network, protocol.text(op, "network"))
+
+    def _lessons(self, op: Json, _rights: _Rights) -> _Effect:
+        lessons = [protocol.lesson_from_json(lesson) for lesson in protocol.tables(op, "lessons")]
+        return partial(self._server.set_lessons, protocol.text(op, "network"), lessons)
 
     def _endpoint(self, op: Json, _rights: _Rights) -> _Effect:
         endpoint = protocol.endpoint_from_json(protocol.table(op, "endpoint"))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from fairlead.dns import protocol
 from fairlead.dns.message import DnsError
 from fairlead.dns.protocol import Json
-from fairlead.dns.view import EndpointNames, PortName, View
+from fairlead.dns.view import EndpointNames, Lesson, PortName, View
 
 # Descriptors in one operation are as many as the kernel takes in one message.
 _PORTS_AT_ONCE = protocol.MOST_FDS
@@ -44,6 +44,7 @@ class Mirror:
         self._sandboxes: dict[str, MirroredSandbox] = {}
         self._networks: dict[str, _Network] = {}
         self._ports: dict[str, list[tuple[PortName, int]]] = {}
+        self._lessons: dict[str, tuple[Lesson, ...]] = {}
 
     @property
     def sandboxes(self) -> Mapping[str, MirroredSandbox]:
@@ -79,6 +80,7 @@ class Mirror:
 
     def remove_network(self, network: str) -> Operation:
         self._networks.pop(network, None)
+        self._lessons.pop(network, None)
         return Operation({"op": "drop_network", "network": network})
 
     def set_endpoint(self, network: str, endpoint: EndpointNames) -> Operation:
@@ -87,6 +89,12 @@ class Mirror:
             raise DnsError(f"no network {network}")
         self._networks[network].endpoints[endpoint.id] = endpoint
         return Operation({"op": "endpoint", "network": network, "endpoint": protocol.endpoint_to_json(endpoint)})
+
+    def set_lessons(self, network: str, lessons: Sequence[Lesson]) -> Operation:
+        self._lessons.pop(network, None)
+        if lessons:
+            self._lessons[network] = tuple(lessons)
+        return Operation(protocol.lessons_to_json(network, lessons))
 
     def remove_endpoint(self, network: str, endpoint_id: str) -> Operation:
         if network in self._networks:
@@ -126,6 +134,8 @@ class Mirror:
         """All of it, for a process that knows nothing: names first, so that no question finds a half-known world."""
         for network in self._networks:
             yield self._network(network)
+        for network, lessons in self._lessons.items():
+            yield Operation(protocol.lessons_to_json(network, lessons))
         for sandbox_id in self._sandboxes:
             yield self._sandbox(sandbox_id)
         for owner, ports in self._ports.items():
@@ -138,6 +148,7 @@ class Mirror:
         for owner in list(self._ports):
             self.release(owner)
         self._networks.clear()
+        self._lessons.clear()
 
     def _forget_sandbox(self, sandbox_id: str) -> None:
         sandbox = self._sandboxes.pop(sandbox_id, None)

@@ -11,8 +11,8 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import ip_address
 
-from fairlead.dns.message import DnsError
-from fairlead.dns.view import EndpointNames, NamedPort, PortName, View
+from fairlead.dns.message import DnsError, encode_name
+from fairlead.dns.view import EndpointNames, Lesson, NamedPort, PortName, View
 
 # Raised when an older process must be replaced by a newer one before it is spoken to further.
 VERSION = 2
@@ -161,6 +161,18 @@ def network_to_json(network: str, name: str, endpoints: Iterable[EndpointNames])
 
 def endpoints_from_json(message: Json) -> list[EndpointNames]:
     return [endpoint_from_json(endpoint) for endpoint in tables(message, "endpoints")]
+
+
+def lessons_to_json(network: str, lessons: Iterable[Lesson]) -> Json:
+    """The operation that tells which names are of interest on a network."""
+    return {"op": "lessons", "network": network, "lessons": [lesson._asdict() for lesson in lessons]}
+
+
+def lesson_from_json(message: Json) -> Lesson:
+    """Raises DnsError for what can be no name."""
+    pattern = text(message, "pattern")
+    encode_name(pattern.removeprefix("*."))
+    return Lesson(pattern, text(message, "stem"))
 
 
 def _named_port(message: Json) -> NamedPort:

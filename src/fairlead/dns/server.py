@@ -10,13 +10,14 @@ from functools import partial
 
 from fairlead.dns import message, resolver
 from fairlead.dns.hostconf import Upstream, parse_servers
+from fairlead.dns.learning import Learner
 from fairlead.dns.listeners import Memo, StreamListener, datagram_reader
 from fairlead.dns.loop import Loop
 from fairlead.dns.message import DnsError
 from fairlead.dns.netns import enlarge, open_here, opener
 from fairlead.dns.resolver import Elsewhere
 from fairlead.dns.upstream import Asker, Forwarder, Peer, Send
-from fairlead.dns.view import EndpointNames, View
+from fairlead.dns.view import EndpointNames, Lesson, View
 from fairlead.dns.zone import Zone
 
 # Questions remembered for each view, and how long they and their answers may be: a container that makes questions up
@@ -63,6 +64,7 @@ class Server:
         self._zone = Zone()
         self._sandboxes: dict[str, _Sandbox] = {}
         self._scopes: dict[_ViewKey, _Scope] = {}
+        self._learner = Learner()
         self._host = Forwarder(loop, (), open_here, width=_SHARED_WIDTH, keep=_SHARED_KEPT)
 
     @property
@@ -89,6 +91,7 @@ class Server:
             "networks": sum(1 for _ in self._zone.known()),
             "endpoints": len(self._zone),
             "views": len(self._scopes),
+            "learned": len(self._learner),
             "remembered": sum(len(scope.memo) for scope in self._scopes.values()),
             **self._host.counts(),
         }
@@ -162,7 +165,12 @@ class Server:
 
     def drop_network(self, network: str) -> None:
         self._zone.drop_network(network)
+        self._learner.set_lessons(network, ())
         self._forget(network)
+
+    def set_lessons(self, network: str, lessons: Sequence[Lesson]) -> None:
+        """The names that its policy speaks of; what was learned of them goes into the firewall's sets again."""
+        self._learner.set_lessons(network, lessons)
 
     def set_endpoint(self, network: str, endpoint: EndpointNames) -> None:
         self._zone.set_endpoint(network, endpoint)
@@ -234,10 +242,10 @@ class Server:
             self._answer(scope, data, verdict, send, peer, stream=stream)
         elif (forwarder := self._forwarder(sandbox)) is None:
             send(message.failure(data, end + 4, message.SERVFAIL), peer)
-        elif stream:
-            forwarder.ask_stream(data, end, send, peer, sandbox)
         else:
-            forwarder.ask(data, end, send, peer, sandbox)
+            if stems := self._learner.stems(scope.view.networks, data[message.HEADER : end].lower()):
+                send = self._learner.before(send, stems)
+            (forwarder.ask_stream if stream else forwarder.ask)(data, end, send, peer, sandbox)
 
     def _answer(
         self,

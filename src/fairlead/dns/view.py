@@ -45,6 +45,13 @@ class EndpointNames(NamedTuple):
     ports: tuple[NamedPort, ...] = ()
 
 
+class Lesson(NamedTuple):
+    """A name, or ``*.`` and the end of many; its addresses go into the firewall's sets ``<stem>4`` and ``<stem>6``."""
+
+    pattern: str
+    stem: str
+
+
 class PortName(NamedTuple):
     """A held host port without its socket; ``target`` is where a relay passes its traffic, None where none does."""
 

@@ -24,6 +24,7 @@ from fairlead.engine.launching import Launching
 from fairlead.engine.lifecycle import Lifecycle
 from fairlead.engine.networks import Networks
 from fairlead.engine.outside import Parties
+from fairlead.engine.policies import Policies
 from fairlead.engine.publishing import Publishing
 from fairlead.engine.reconcile import Reconciler
 from fairlead.engine.sandboxes import Sandboxes
@@ -67,6 +68,7 @@ class Engine:
         self.outside = Parties(self)
         self.foreign = Foreign(self)
         self.networks = Networks(self)
+        self.policies = Policies(self)
         self.volumes = Volumes(self)
         self.images = Images(self)
         self.sandboxes = Sandboxes(self)

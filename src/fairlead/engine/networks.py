@@ -25,7 +25,7 @@ from fairlead.model.host import HostFacts
 from fairlead.model.network import PREDEFINED, Network, NetworkSpec, Subnet
 from fairlead.model.requests import Filters
 from fairlead.model.views import NetworkView
-from fairlead.net import complete, ipam, judgement, shaping, validate
+from fairlead.net import complete, ipam, judgement, policing, shaping, validate
 from fairlead.net.drivers import DRIVERS, parents, shim
 from fairlead.net.drivers.bridge import choose_mtu, is_judged
 from fairlead.net.drivers.options import parse_options
@@ -62,7 +62,8 @@ class Networks:
         """What the network itself wants on the host, without any endpoint."""
         facts = self._bare.get(network.id)
         if facts is None:
-            facts = self._bare[network.id] = DRIVERS[network.driver].network_wants(network, self.world())
+            wants = DRIVERS[network.driver].network_wants(network, self.world())
+            facts = self._bare[network.id] = wants.union(policing.network_facts(network))
         return facts
 
     def shared_facts(self) -> State:
@@ -345,6 +346,11 @@ class Networks:
         for fact in facts:
             if isinstance(fact, Sysctl) and fact.key in _FORWARDING and sysctl.read(fact.key) != fact.value:
                 log.info("switching %s on: containers reach other networks through this host", fact.key)
+
+    def save(self, network: Network) -> None:
+        """A network that is there, edited: in the record only."""
+        self._engine.store.networks.save(network)
+        self._bare.pop(network.id, None)
 
     def _drop_record(self, network: Network) -> None:
         self._engine.store.networks.delete(network.id)

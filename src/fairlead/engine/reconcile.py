@@ -22,7 +22,21 @@ from fairlead.kernel.watch import FOREIGN, HOST_LINKS, NFT
 from fairlead.model.container import Container
 from fairlead.net import ruleset
 from fairlead.net.plan import foreign_parents, out_of_reach, plan
-from fairlead.net.state import HOST, Add, Change, Element, Fact, Link, Remove, Slot, State, Step, slot
+from fairlead.net.state import (
+    HOST,
+    Add,
+    Change,
+    Element,
+    Fact,
+    Link,
+    Policing,
+    Remove,
+    Slot,
+    State,
+    Step,
+    is_policy,
+    slot,
+)
 
 if TYPE_CHECKING:
     from fairlead.engine.core import Engine
@@ -191,7 +205,8 @@ class Reconciler:
         # Containers in transition too: whoever is on the way out takes its elements along, or the next look does.
         self._passed_over |= self.transitions
         wants = self._wants(container for container in store.containers if container.endpoints)
-        nft.load(ruleset.load((fact for fact in wants if isinstance(fact, Element)), mark))
+        ours = (fact for fact in wants if isinstance(fact, Element) and not is_policy(fact))
+        nft.load(ruleset.load(ours, mark))
         store.set_meta("ruleset", made)
         store.set_meta("skeleton", self._skeleton())
         self._say(HOST, "loaded table inet fairlead")
@@ -209,6 +224,7 @@ class Reconciler:
         steps = [step for step in plan(have, wants) if slot(step.fact) not in tolerated]
         if steps:
             self._engine.kernel.apply(self._with_pairs(steps))
+            self._engine.policies.teach_again(steps)
             self._tell(HOST, steps)
         return bool(steps)
 
@@ -274,7 +290,7 @@ class Reconciler:
 
 
 def _scope(fact: Fact) -> str:
-    return HOST if isinstance(fact, Element) else fact.ns
+    return HOST if isinstance(fact, Element | Policing) else fact.ns
 
 
 def _words(step: Step, scope: str) -> str:

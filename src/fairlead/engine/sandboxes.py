@@ -35,7 +35,7 @@ from fairlead.model.port import PortBinding
 from fairlead.net import shaping
 from fairlead.net.drivers import DRIVERS, cni
 from fairlead.net.plan import plan
-from fairlead.net.state import HOST, Element, Fact, Link, State
+from fairlead.net.state import HOST, Element, Fact, Link, Policing, State
 
 if TYPE_CHECKING:
     from fairlead.engine.core import Engine
@@ -69,6 +69,7 @@ class Sandboxes:
             driver = DRIVERS[network.driver]
             links = driver.endpoint_wants(network, endpoint, world) | driver.sandbox_wants(network, endpoint, world)
             facts |= links | shaping.wants(network, endpoint, links)
+            facts.update(self._engine.policies.facts(network, endpoint))
         return frozenset(facts)
 
     def is_open(self, container: ContainerId) -> bool:
@@ -299,6 +300,7 @@ class Sandboxes:
             if network.driver not in ("host", "null"):
                 endpoints = self._engine.index.endpoints(network.id).values()
                 await resolver.set_network(network.id, network.name, [_names(e) for e in endpoints if e.names])
+                await self._engine.policies.teach(network.id)
         for stale in set(held.sandboxes) - known:
             await resolver.remove_sandbox(stale)
         for owner in set(held.ports) - known:
@@ -478,13 +480,14 @@ class Sandboxes:
         if (sandbox := self._open.get(container.id)) is None:
             self._engine.index.save(renamed)
             return
+        before = self.facts(container.endpoints)  # as long as the record has the old name: policies look at it
         endpoints = tuple(replace(e, names=self._decider.names(renamed, e)) for e in container.endpoints)
         key = os.path.join(NETNS_DIRECTORY, self._free_pin(renamed))
         renamed = self._engine.index.save(replace(renamed, endpoints=endpoints, sandbox_key=key))
         netns.rename(sandbox.ns, os.path.basename(key))
         netns.write_pin(self._engine.settings.exec_root, container.id, sandbox.ns)
         wants = self.facts(endpoints)
-        self._engine.reconciler.apply(plan(self.facts(container.endpoints), wants), wants)
+        self._engine.reconciler.apply(plan(before, wants), wants)
         for endpoint in endpoints:
             await self._announce(endpoint)
 
@@ -496,7 +499,7 @@ def _without(endpoints: Iterable[Endpoint], others: Iterable[Endpoint]) -> tuple
 
 def _outlives(fact: Fact) -> bool:
     """Whether it would stay when the sandbox's namespace goes, and with that the host's ends of its pairs."""
-    if isinstance(fact, Element):
+    if isinstance(fact, Element | Policing):
         return True
     return fact.ns == HOST and not (isinstance(fact, Link) and fact.peer_ns)
 

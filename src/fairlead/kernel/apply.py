@@ -17,6 +17,7 @@ from fairlead.kernel.netlink.connection import NETFILTER, Netlink
 from fairlead.kernel.netlink.frames import NetlinkError
 from fairlead.kernel.netns import Namespace
 from fairlead.kernel.nft import Nft
+from fairlead.kernel.policing import PolicyTables
 from fairlead.kernel.reaper import Reaper
 from fairlead.kernel.surroundings import Surroundings
 from fairlead.kernel.wiring import Wiring
@@ -34,6 +35,7 @@ from fairlead.net.state import (
     Link,
     LinkKind,
     Neighbour,
+    Policing,
     Qdisc,
     Redirect,
     Remove,
@@ -42,6 +44,7 @@ from fairlead.net.state import (
     State,
     Step,
     Sysctl,
+    is_policy,
 )
 from fairlead.settings import Settings
 
@@ -55,6 +58,7 @@ class Kernel:
         self.nft = Nft()
         self.host = netns.current()
         self._netfilter = Netlink(NETFILTER)
+        self.policies = PolicyTables(self.nft, self._netfilter)
         self.surroundings = Surroundings(self.host.netlink)
         self._reaper = Reaper()
         self.ledger = Ledger()
@@ -91,15 +95,22 @@ class Kernel:
     def apply(self, steps: Sequence[Step]) -> None:
         """Make the steps true, in their order; elements that go first, elements that come last, each in one go.
 
+        Policies the other way round: a container is never on a network without the rules that hold for it there.
         Raises KernelError at the first refusal. What is true already is success.
         """
-        elements = [step for step in steps if isinstance(step.fact, Element)]
+        policy = [step for step in steps if is_policy(step.fact)]
+        guards = any(not isinstance(step, Remove) for step in policy)
+        if guards:
+            self.policies.apply(policy)
+        elements = [step for step in steps if isinstance(step.fact, Element) and not is_policy(step.fact)]
         self._apply_elements([step for step in elements if isinstance(step, Remove)])
         try:
-            self._apply_wiring([step for step in steps if not isinstance(step.fact, Element)])
+            self._apply_wiring([step for step in steps if not isinstance(step.fact, Element | Policing)])
         except NetlinkError as error:
             raise KernelError("speak to", "the kernel", error.errno) from error
         self._apply_elements([step for step in elements if not isinstance(step, Remove)])
+        if policy and not guards:
+            self.policies.apply(policy)
 
     def cut(self, bindings: Iterable[PortBinding], addresses: Collection[Ip]) -> None:
         """End what goes through these published ports, or to the container's own ``addresses`` at their ports."""
@@ -112,7 +123,7 @@ class Kernel:
         await asyncio.to_thread(self._reaper.settle)
 
     def observe_host(self) -> State:
-        """Our links with their addresses, our routes, the sysctls we set, all elements of our table."""
+        """Our links with their addresses, our routes, the sysctls we set, all elements of our table, policies."""
         facts: set[Fact] = set()
         links = self.host.netlink.links()
         ours = list(observe.host_links(links, self.ledger, self._peer_of))
@@ -120,6 +131,7 @@ class Kernel:
         self.ledger.learn(facts)
         for container, entries in self.nft.elements().items():
             facts.update(Element(container=container, key=key, value=value) for key, value in entries.items())
+        facts.update(self.policies.observe())
         return frozenset(facts)
 
     def observe_sandbox(self, container: ContainerId) -> State:
@@ -270,7 +282,7 @@ def _protocol_of(binding: PortBinding) -> Protocol:
 
 
 def _scope_of(fact: Fact) -> str:
-    return HOST if isinstance(fact, Element) else fact.ns
+    return HOST if isinstance(fact, Element | Policing) else fact.ns
 
 
 def _take(wiring: Wiring, step: Step) -> None:

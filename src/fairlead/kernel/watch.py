@@ -12,7 +12,7 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from fairlead.kernel import netns, syscalls
 from fairlead.kernel.apply import Kernel
@@ -21,7 +21,7 @@ from fairlead.kernel.netlink import codec, rules, tc
 from fairlead.kernel.netlink.codec import LinkInfo
 from fairlead.kernel.netlink.connection import NETFILTER, ROUTE
 from fairlead.kernel.netlink.frames import Message, NetlinkError, attributes, messages, number, string
-from fairlead.net import ruleset
+from fairlead.net import policytables, ruleset
 from fairlead.net.state import HOST, ROUTE_PROTOCOL, Link
 
 HOST_LINKS = "host-links"
@@ -44,6 +44,7 @@ _DATAGRAM = 64 << 10
 _NFT_SUBSYSTEM = 10
 _NEWGEN = 15
 _TABLE_NAME, _GEN_PROC_PID = 1, 2
+_SET_NAME, _ELEMENTS = 2, (12, 14)
 _NFGENMSG = 4
 _INOTIFY_EVENT = struct.Struct("=iIII")
 
@@ -160,7 +161,7 @@ class Watch:
         """Every transaction ends with a NEWGEN that says whose it was."""
         found = attributes(message.body, _NFGENMSG)
         if message.kind & 0xFF != _NEWGEN:
-            self._touched.add(NFT if string(found.get(_TABLE_NAME)) == ruleset.TABLE else FOREIGN)
+            self._touched |= _signs_of(message.kind & 0xFF, found)
             return
         touched, self._touched = self._touched, set()
         author = int.from_bytes(found.get(_GEN_PROC_PID, b""), "big")
@@ -190,6 +191,15 @@ def _is_ours(ledger: Ledger, scope: str, message: Message) -> bool:
         return rule is not None and (scope, rule.version, rule.priority) in ledger.rules
     route = codec.read_route(message.body)
     return route is not None and route.protocol == ROUTE_PROTOCOL and ledger.has_route(scope, route.prefix)
+
+
+def _signs_of(verb: int, found: Mapping[int, memoryview]) -> set[str]:
+    """Whose table is touched: ours, or somebody else's; what the resolver process learned is nobody's business."""
+    table = string(found.get(_TABLE_NAME))
+    if table not in (ruleset.TABLE, policytables.TABLE):
+        return {FOREIGN}
+    learned = verb in _ELEMENTS and policytables.is_volatile(string(found.get(_SET_NAME)))
+    return set() if learned and table == policytables.TABLE else {NFT}
 
 
 def _differs(found: LinkInfo, asked: Link) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from fairlead.ids import NetworkId
 from fairlead.model.address import Interface, Ip, Prefix
+from fairlead.model.policy import Policy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +81,7 @@ class Network:
     found: tuple[Interface, ...] = ()  # addresses that an adopted bridge had before us: never taken off it
     mtu: int = 0  # decided once: the host's default route may move to another link, running containers cannot
     outside: Mapping[str, str] = field(default_factory=dict)
+    policy: Policy | None = None
 
     @property
     def name(self) -> str:

@@ -19,6 +19,7 @@ from fairlead.net.state import (
     Link,
     LinkKind,
     Neighbour,
+    Policing,
     Qdisc,
     Redirect,
     Remove,
@@ -130,7 +131,7 @@ def _goes(key: Slot, fact: Fact, before: Slots, after: Slots, lost: frozenset[Sl
             return key in lost or (key not in after and not fact.adopted)
         case Qdisc() | Redirect():
             return key not in after and key not in lost and not _falls(fact, before, after)
-        case Address() | Neighbour() | Route() | Rule() | Element():
+        case Address() | Neighbour() | Route() | Rule() | Element() | Policing():
             return key not in after and key not in lost
 
 
@@ -184,5 +185,7 @@ def _rank(fact: Fact) -> tuple[int, int, Slot]:
         case Rule():
             # A rule that leads into a table after the table, one that goes to another after that one.
             return (4, 1 if fact.goto else 0, slot(fact))
-        case Element():
+        case Policing():
             return (5, 0, slot(fact))
+        case Element():
+            return (6, 0, slot(fact))

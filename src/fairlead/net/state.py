@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from fairlead.model.address import Interface, Ip, Prefix
 
@@ -126,6 +127,9 @@ class Sysctl:
     value: str
 
 
+OUR_TABLE = "inet fairlead"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Qdisc:
     """What a link sends is held to a rate, delayed, lost: its root queueing discipline (tc-tbf(8), tc-netem(8)).
@@ -160,14 +164,46 @@ class Redirect:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Element:
-    """An element of a set (``value`` "") or map of our nft table on the host; key and value in nft's own text form."""
+    """An element of a set (``value`` "") or map of a table of ours on the host, in nft's own text form."""
 
     container: str  # the set's or map's name
     key: str
     value: str = ""
+    table: str = OUR_TABLE
 
 
-Fact = Link | Address | Route | Rule | Neighbour | Sysctl | Qdisc | Redirect | Element
+class PolicyChain(NamedTuple):
+    table: str
+    name: str
+    rules: tuple[str, ...]
+
+
+class PolicySet(NamedTuple):
+    """``spec`` is what stands between the braces of its declaration."""
+
+    table: str
+    name: str
+    spec: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policing:
+    """What enforces one network's policy, but for the elements of its sets; every name in it begins with ``name``."""
+
+    name: str
+    chains: tuple[PolicyChain, ...] = ()
+    sets: tuple[PolicySet, ...] = ()
+    counters: tuple[str, ...] = ()  # each in every table of policies
+
+
+Fact = Link | Address | Route | Rule | Neighbour | Sysctl | Qdisc | Redirect | Element | Policing
+
+
+def is_policy(fact: Fact) -> bool:
+    """Whether it is of the tables of policies."""
+    return isinstance(fact, Policing) or (isinstance(fact, Element) and fact.table != OUR_TABLE)
+
+
 State = frozenset[Fact]
 Slot = tuple[str, ...]
 
@@ -213,7 +249,10 @@ def slot(fact: Fact) -> Slot:
         case Redirect():
             return ("redirect", fact.ns, fact.link)
         case Element():
-            return ("element", fact.container, fact.key)
+            where = () if fact.table == OUR_TABLE else (fact.table,)
+            return ("element", *where, fact.container, fact.key)
+        case Policing():
+            return ("policy", fact.name)
 
 
 def makes_pair(link: Link) -> bool:
@@ -244,5 +283,5 @@ def needs(fact: Fact) -> Iterator[Slot]:
         case Redirect():
             yield ("link", fact.ns, fact.link)
             yield ("link", fact.ns, fact.to)
-        case Rule() | Element():
+        case Rule() | Element() | Policing():
             return

@@ -16,6 +16,7 @@ from fairlead.model.views import NetworkView
 from fairlead.wire import body
 from fairlead.wire.addresses import parse_ip, parse_prefix
 from fairlead.wire.endpoints import EndpointBody, first4, first6, parse_endpoint
+from fairlead.wire.policy import policy_body
 from fairlead.wire.times import rfc3339
 
 
@@ -166,7 +167,7 @@ _STATUS = (1, 51)  # older clients know of no Status
 def network_inspect(view: NetworkView, version: tuple[int, int], *, services: bool = False) -> dict[str, Any]:
     """GET /networks/{id}; ``services`` (verbose) lists the services of a swarm, of which there are none."""
     containers = {endpoint.container: _attachment(name, endpoint) for name, endpoint in view.endpoints}
-    entry = network_summary(view.network) | {"Containers": containers}
+    entry = network_summary(view.network) | {"Containers": containers} | _ours(view.network)
     if version >= _STATUS:
         entry |= {"Status": {"IPAM": {"Subnets": {str(prefix): _usage(*use) for prefix, use in view.usage.items()}}}}
     return entry | {"Services": {}} if services else entry
@@ -174,6 +175,11 @@ def network_inspect(view: NetworkView, version: tuple[int, int], *, services: bo
 
 def _usage(in_use: int, available: int) -> dict[str, int]:
     return {"IPsInUse": in_use, "DynamicIPsAvailable": available}
+
+
+def _ours(network: Network) -> dict[str, Any]:
+    """What Docker has no field for, where there is something to say."""
+    return {"Fairlead": {"Policy": policy_body(network.policy)}} if network.policy is not None else {}
 
 
 def _ipam_config(network: Network) -> list[dict[str, Any]]:
