@@ -11,6 +11,7 @@ package imports only what stands above it here (import-linter holds this law):
     kernel/    the hands: namespaces, netlink, nftables, sysctls, mounts, cgroups, ports
     store/     records in SQLite
     runtime/   OCI bundle (pure), crun, conmon, streams
+    plugins/   Docker plugins: found, activated, asked
     images/    image store, layers, root filesystems, registry transfers
     engine/    the verbs: one module per noun, one function per verb of the API; reconcile; events
     api/       routes, hijacked streams, errors -> status and body

@@ -75,3 +75,21 @@ class RuntimeFailure(EngineError):
     def __init__(self, message: str, exit_code: int = 125) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+class PluginError(EngineError):
+    """A plugin answered what cannot be used; the sentence names plugin and call."""
+
+
+class PluginRefused(PluginError):
+    """The plugin said no, in its own words."""
+
+
+class PluginLacks(PluginRefused):
+    """The plugin does not know the call: a newer or an optional one."""
+
+
+class PluginAway(PluginError):
+    """The plugin cannot be reached, or does not answer in time; it may be back later."""
+
+    status = 503

@@ -81,3 +81,5 @@ class Settings:
     cni_conf_dir: str = "/etc/cni/net.d"
     cni_bin_dirs: tuple[str, ...] = ("/opt/cni/bin", "/usr/lib/cni")
     cni_timeout: float = 60.0  # seconds for one run of one plugin
+    plugin_dirs: tuple[str, ...] = ("/run/docker/plugins", "/etc/docker/plugins", "/usr/lib/docker/plugins")
+    plugin_timeout: float = 30.0

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from fairlead.cli.errors import CommandError
 from fairlead.cli.flags import Flag, Values, number, several, switch, text
-from fairlead.cli.units import parse_size
+from fairlead.cli.units import parse_duration, parse_size
 from fairlead.settings import AddressPool, ForeignForward, PublishPolicy, Settings
 
 CONFIG_FILE = "/etc/fairlead/daemon.json"
@@ -71,6 +71,8 @@ FLAGS: Sequence[Flag] = (
     text("tlscacert", "Trust certs signed only by this CA"),
     text("tlscert", "Path to TLS certificate file"),
     text("tlskey", "Path to TLS key file"),
+    several("plugin-dir", "Directory to look for plugins in, instead of Docker's"),
+    text("plugin-timeout", "How long a plugin may take to answer", default="30s", kind="duration"),
     text("seccomp-profile", "Path to seccomp profile"),
     text("default-runtime", "Default OCI runtime to be used", default=Settings().default_runtime),
     several("default-ulimit", "Default ulimits for containers", kind="ulimit"),
@@ -326,6 +328,13 @@ def _log_options(given: Any) -> dict[str, str]:
     return dict(item.partition("=")[::2] for item in given)
 
 
+def _patience(text: str) -> float:
+    seconds = parse_duration(text) / 1e9  # nanoseconds
+    if seconds <= 0:
+        raise ValueError("a plugin needs some time to answer")
+    return seconds
+
+
 def _shm(size: str | int) -> int:
     return size if isinstance(size, int) else parse_size(size)
 
@@ -342,6 +351,7 @@ _STRUCTURED = frozenset(
 _FIELDS = {
     "host": "hosts",
     "label": "labels",
+    "plugin-dir": "plugin_dirs",
     "default-address-pool": "address_pools",
     "default-network-opt": "network_options",
     "dns-opt": "dns_options",
@@ -378,6 +388,8 @@ _PARSERS: Mapping[str, Callable[[Any], Any]] = {
     "ip": ip_address,
     "publish-policy": PublishPolicy,
     "foreign-forward": ForeignForward,
+    "plugin-dir": lambda given: tuple(_absolute(path) for path in given),
+    "plugin-timeout": _patience,
     "default-ulimit": _ulimits,
     "log-opt": _log_options,
     "default-shm-size": _shm,

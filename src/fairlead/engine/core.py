@@ -24,6 +24,7 @@ from fairlead.engine.launching import Launching
 from fairlead.engine.lifecycle import Lifecycle
 from fairlead.engine.networks import Networks
 from fairlead.engine.outside import Parties
+from fairlead.engine.outside.debts import Debts
 from fairlead.engine.policies import Policies
 from fairlead.engine.publishing import Publishing
 from fairlead.engine.reconcile import Reconciler
@@ -34,6 +35,7 @@ from fairlead.images.store import ImageStore
 from fairlead.kernel.apply import Kernel
 from fairlead.kernel.cgroups import Cgroups
 from fairlead.kernel.launchpad import Launchpad
+from fairlead.plugins.registry import Plugins
 from fairlead.settings import Settings
 from fairlead.store import Store
 
@@ -65,6 +67,8 @@ class Engine:
         self.events = Events()
         self.index = Index(store)
         self.reconciler = Reconciler(self)
+        self.plugins = Plugins(settings.plugin_dirs, settings.plugin_timeout)
+        self.debts = Debts(self)
         self.outside = Parties(self)
         self.foreign = Foreign(self)
         self.networks = Networks(self)

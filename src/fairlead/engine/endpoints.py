@@ -124,6 +124,10 @@ class Decider:
         ]
         return _with_published([(endpoint, networks[endpoint.id]) for endpoint in marked], bindings)
 
+    def leads_out(self, endpoints: Sequence[Endpoint], container: Container) -> bool:
+        """Whether one of these endpoints can carry a default route."""
+        return any(endpoint.gateway4 or endpoint.gateway6 for endpoint in self.with_gateways(endpoints, container))
+
     def _network(self, endpoint: Endpoint) -> Network:
         network = self._engine.networks.get(endpoint.network)
         if network is None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from fairlead import ids
 from fairlead.engine import default_bridge
-from fairlead.errors import Conflict, EngineError, Forbidden, InvalidArgument, NotFound, Unavailable
+from fairlead.errors import Conflict, EngineError, Forbidden, InvalidArgument, NotFound, PluginRefused, Unavailable
 from fairlead.ids import NetworkId
 from fairlead.kernel import sysctl
 from fairlead.kernel.shaping import check_support
@@ -26,7 +26,7 @@ from fairlead.model.network import PREDEFINED, Network, NetworkSpec, Subnet
 from fairlead.model.requests import Filters
 from fairlead.model.views import NetworkView
 from fairlead.net import complete, ipam, judgement, policing, shaping, validate
-from fairlead.net.drivers import DRIVERS, parents, shim
+from fairlead.net.drivers import DRIVERS, driver_of, parents, remote, shim
 from fairlead.net.drivers.bridge import choose_mtu, is_judged
 from fairlead.net.drivers.options import parse_options
 from fairlead.net.plan import plan
@@ -48,7 +48,7 @@ class Networks:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._bare: dict[NetworkId, State] = {}
-        self._coming: set[str] = set()  # names of networks that others are asked about at the moment
+        self._coming: dict[NetworkId, Network] = {}  # those that others are asked about at the moment
 
     # -- what is ----------------------------------------------------------------------------------------------------
 
@@ -62,7 +62,7 @@ class Networks:
         """What the network itself wants on the host, without any endpoint."""
         facts = self._bare.get(network.id)
         if facts is None:
-            wants = DRIVERS[network.driver].network_wants(network, self.world())
+            wants = driver_of(network).network_wants(network, self.world())
             facts = self._bare[network.id] = wants.union(policing.network_facts(network))
         return facts
 
@@ -192,15 +192,13 @@ class Networks:
             raise Forbidden(f"operation is not permitted on predefined {spec.name} network ")
         spec = self._complete(spec)
         self._check_name_free(spec)
-        driver = DRIVERS.get(spec.driver)
-        if driver is None:
-            raise NotFound(f"could not find plugin {spec.driver} in v1 plugin registry: plugin not found")
+        self._engine.outside.check(spec)
         if spec.driver in ("host", "null"):
             raise Forbidden(f'only one instance of "{spec.driver}" network is allowed')
         validate.check_network(spec)
         facts = self._facts_for(spec)
         if not spec.config_only:
-            driver.check(spec, facts)
+            DRIVERS.get(spec.driver, remote).check(spec, facts)
             await self._check_shape(spec)
         network, warnings = self._decide(ids.NetworkId(ids.new_id()), spec, facts)
         self._check_conflicts(network)
@@ -218,19 +216,26 @@ class Networks:
 
     async def _establish_with(self, network: Network, parties: Sequence[Outside]) -> Network:
         """Like ``establish``, but others are asked first, and told of it when it fails."""
-        self._coming.add(network.name)
+        self._coming[network.id] = network
         try:
+            await self._engine.debts.settle(network.spec)
             for party in parties:
-                network = await party.create_network(network)
+                self._engine.debts.note(network)
+                network = self._coming[network.id] = await party.create_network(network)
                 self._check_overlaps(network)
             self._check_conflicts(network)
             await self.establish(network)
         except BaseException:
-            await self._tell_gone(network, parties)
+            await self._engine.debts.tell(network.id)
             raise
         finally:
-            self._coming.discard(network.name)
+            del self._coming[network.id]
+        self._engine.debts.strike(network)
         return network
+
+    def is_coming(self, network: Network) -> bool:
+        """Whether a verb is at it this moment."""
+        return network.id in self._coming
 
     def _check_overlaps(self, network: Network) -> None:
         """What another party chose is compared with all that is there by now: the host has one way to a subnet."""
@@ -241,14 +246,6 @@ class Networks:
                         f"cannot create network {network.name}: its subnet {mine.prefix} overlaps {theirs.prefix} "
                         f"of network {other.name}"
                     )
-
-    @staticmethod
-    async def _tell_gone(network: Network, parties: Sequence[Outside]) -> None:
-        for party in reversed(parties):
-            try:
-                await party.remove_network(network)
-            except (EngineError, OSError) as error:
-                log.warning("removing network %s: %s", network.name, error)
 
     def _facts_for(self, spec: NetworkSpec) -> HostFacts:
         """The host as it is now, and certainly so about the bridge that was asked for."""
@@ -274,7 +271,7 @@ class Networks:
         return complete.borrowed(spec, source.spec)
 
     def _check_name_free(self, spec: NetworkSpec) -> None:
-        if spec.name in self._coming or any(network.name == spec.name for network in self._engine.store.networks):
+        if any(network.name == spec.name for network in (*self._coming.values(), *self._engine.store.networks)):
             raise Conflict(f"network with name {spec.name} already exists")
 
     def _decide(self, identifier: NetworkId, spec: NetworkSpec, facts: HostFacts) -> tuple[Network, Sequence[str]]:
@@ -282,7 +279,7 @@ class Networks:
         if spec.config_only:
             return Network(id=identifier, spec=replace(spec, driver="null"), created=time.time_ns()), []
         spec = parents.complete(spec)
-        networks = self._engine.store.networks
+        networks = (*self._engine.store.networks, *self._coming.values())
         ours = frozenset(subnet.prefix for network in networks for subnet in network.subnets)
         taken = [subnet.prefix for network in networks if network.id != identifier for subnet in network.subnets]
         subnets: Sequence[Subnet] = ()
@@ -297,7 +294,7 @@ class Networks:
             )
         subnets = shim.complete(spec, subnets, [address.ip for address in facts.addresses])
         network = Network(id=identifier, spec=spec, created=time.time_ns(), subnets=tuple(subnets))
-        name = DRIVERS[spec.driver].bridge_name(network)
+        name = driver_of(network).bridge_name(network)
         adopted = bool(name) and self._is_foreign(name, facts)
         mtu = choose_mtu(spec, World(settings=self._engine.settings, host=facts)) if spec.driver == "bridge" else 0
         found = self._engine.kernel.link_addresses(name) if adopted else ()
@@ -375,11 +372,25 @@ class Networks:
             raise Forbidden(f'configuration network "{network.name}" is in use')
         facts, shared = self._alone(network), self._shared_by(network)
         self._drop_record(network)
+        if parties := self._engine.outside.of(network.spec):
+            await self._tell_going(network, parties[-1])
         self._engine.kernel.apply(plan(facts | shared, self.shared_facts() if shared else shared))
         self._tell_resolver(network, known=False)
         self._engine.foreign.follow_networks()
-        await self._tell_gone(network, self._engine.outside.of(network.spec))
         self.tell(network, "destroy")
+
+    async def _tell_going(self, network: Network, maker: Outside) -> None:
+        """Whoever makes the network may refuse to give it up; one that is away is told when it is back."""
+        self._engine.debts.note(network)
+        try:
+            await maker.remove_network(network)
+        except PluginRefused as error:
+            self._engine.debts.strike(network)
+            self._engine.store.networks.save(network)
+            raise EngineError(f"error while removing network: {error}") from error
+        except (EngineError, OSError) as error:
+            log.warning("network %s: %s", network.name, error)
+        await self._engine.debts.tell(network.id)
 
     def _tell_resolver(self, network: Network, *, known: bool) -> None:
         """Nobody waits for its answer: it takes calls in their order, and what it misses it learns when it is back."""

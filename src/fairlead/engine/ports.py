@@ -155,11 +155,19 @@ class Claims:
         known = [(e, network) for e in endpoints if (network := self._engine.networks.get(e.network)) is not None]
         four, six = publisher(known, 4), publisher(known, 6)
         chosen = {4: four or six, 6: six or four}
-        homes = {version: self._home(endpoint) for version, endpoint in chosen.items() if endpoint is not None}
+        homes = {
+            version: self._home(endpoint)
+            for version, endpoint in chosen.items()
+            if endpoint is not None and not self._is_published_by_others(endpoint)
+        }
         if any(home.apart for home in homes.values()):
             log.warning("containers on a macvlan or ipvlan network are reached at their own address: no port is mapped")
             return {}
         return homes
+
+    def _is_published_by_others(self, endpoint: Endpoint) -> bool:
+        network = self._engine.networks.get(endpoint.network)
+        return network is not None and self._engine.outside.publish(network.spec)
 
     def _home(self, endpoint: Endpoint) -> _Home:
         network = self._engine.networks.get(endpoint.network)
@@ -248,7 +256,7 @@ class Claims:
         if bindings:
             await self.release(before)
         if not homes:
-            return after
+            return replace(after, endpoints=tuple(replace(e, published=()) for e in after.endpoints))
         try:
             return replace(after, endpoints=await self.claim(after, after.endpoints))
         except EngineError:

@@ -23,6 +23,7 @@ from fairlead.engine.endpoints import Decider
 from fairlead.engine.modes import has_own_sandbox, joined, network_mode
 from fairlead.engine.naming import Naming
 from fairlead.engine.outside.joining import Joining
+from fairlead.engine.outside.wayout import WayOut
 from fairlead.engine.ports import Claims
 from fairlead.errors import Conflict, EngineError, Forbidden, NotFound, Unavailable
 from fairlead.ids import ContainerId, EndpointId
@@ -33,7 +34,7 @@ from fairlead.model.endpoint import Endpoint, EndpointSpec
 from fairlead.model.network import Network
 from fairlead.model.port import PortBinding
 from fairlead.net import shaping
-from fairlead.net.drivers import DRIVERS, cni
+from fairlead.net.drivers import cni, driver_of
 from fairlead.net.plan import plan
 from fairlead.net.state import HOST, Element, Fact, Link, Policing, State
 
@@ -55,6 +56,7 @@ class Sandboxes:
         self._naming = Naming(engine)
         self.claims = Claims(engine)
         self._joining = Joining(engine)
+        self._way_out = WayOut(engine, self._decider)
 
     # -- what the kernel should hold --------------------------------------------------------------------------------
 
@@ -66,7 +68,7 @@ class Sandboxes:
             network = self._engine.networks.get(endpoint.network)
             if network is None:
                 continue
-            driver = DRIVERS[network.driver]
+            driver = driver_of(network)
             links = driver.endpoint_wants(network, endpoint, world) | driver.sandbox_wants(network, endpoint, world)
             facts |= links | shaping.wants(network, endpoint, links)
             facts.update(self._engine.policies.facts(network, endpoint))
@@ -128,11 +130,12 @@ class Sandboxes:
             container = await self._joining.introduce(container, others)
         self._open_recorded(container)
         if others:
-            container = await self._join_others(container, others)
-            endpoints = self._decider.with_gateways(container.endpoints, container)
+            container = await self._arranged(await self._join_others(container, others))
+            endpoints = container.endpoints
             if not any(endpoint.published for endpoint in endpoints):
                 endpoints = await self.claims.claim(container, endpoints)
             container = self._engine.index.save(replace(container, endpoints=endpoints))
+            container = await self._joining.rerouted(container)
         self._naming.write_files(container)
         return container
 
@@ -143,6 +146,11 @@ class Sandboxes:
         facts = self.facts(endpoint for endpoint in container.endpoints if endpoint.id in chosen)
         self._engine.reconciler.apply(plan(frozenset(), facts), facts)
         return await self._joining.linked(container, chosen, namespace)
+
+    async def _arranged(self, container: Container, bindings: Sequence[PortBinding] = ()) -> Container:
+        """Default routes follow from what others said; the gateway bridge has them where nothing else leads out."""
+        container = await self._way_out.arranged(container)
+        return replace(container, endpoints=self._decider.with_gateways(container.endpoints, container, bindings))
 
     def _open_recorded(self, container: Container) -> None:
         try:
@@ -422,10 +430,14 @@ class Sandboxes:
                 # Saved before anything is waited for: the new endpoint's address is taken from here on.
                 self._engine.index.save(after)
                 if others := self._joining.concerned(coming):
-                    after = await self._bring_in(after, others, bindings)
+                    after = await self._joining.introduce(after, others)
+                    after = await self._join_others(after, others)
+                if self._joining.concerned(after.endpoints):
+                    after = self._engine.index.save(await self._arranged(after, bindings))
                 followed = await self.claims.follow(before, after)
                 if followed is not after:
                     after = self._engine.index.save(followed)
+                after = await self._joining.rerouted(after)
                 await self._joining.leave(going, self._open[before.id].ns)
                 self.reapply(before, after)
             except BaseException:
@@ -436,15 +448,6 @@ class Sandboxes:
             await self.claims.settle(after)
         self._naming.write_files(after)
         adverts.tell(self._engine, (each for each in after.endpoints if each.id in {new.id for new in coming}))
-
-    async def _bring_in(
-        self, container: Container, others: Sequence[EndpointId], bindings: Sequence[PortBinding]
-    ) -> Container:
-        """New endpoints in which others have a say; who carries the default routes is known after that."""
-        container = await self._joining.introduce(container, others)
-        container = await self._join_others(container, others)
-        endpoints = self._decider.with_gateways(container.endpoints, container, bindings)
-        return self._engine.index.save(replace(container, endpoints=endpoints))
 
     async def _change_back(self, before: Container, after: Container) -> None:
         self.claims.abandon(after)

@@ -17,6 +17,8 @@ from fairlead.kernel.cgroups import Layout
 from fairlead.model.image import RegistryAuth
 from fairlead.model.requests import Filters
 from fairlead.model.views import AuthResult, Component, DiskUsage, Info, Version, VolumeUsage
+from fairlead.net.drivers import DRIVERS
+from fairlead.plugins.registry import IPAM, NETWORK
 from fairlead.wire.times import parse_until
 
 if TYPE_CHECKING:
@@ -72,6 +74,7 @@ class System:
         states = [container.state.status for container in engine.store.containers]
         system = _os_release()
         unified = engine.cgroups.layout is Layout.V2
+        plugins = await engine.plugins.answering()
         return Info(
             id=self.engine_id(),
             version=fairlead.__version__,
@@ -99,6 +102,11 @@ class System:
             insecure_registries=settings.insecure_registries,
             registry_mirrors=settings.registry_mirrors,
             debug=settings.debug,
+            network_drivers=(*sorted(DRIVERS), *(name for name, kinds in plugins.items() if NETWORK in kinds)),
+            ipam_drivers=(
+                *engine.outside.own_ipam(),
+                *(name for name, kinds in plugins.items() if IPAM in kinds),
+            ),
             descriptors=len(os.listdir("/proc/self/fd")),
             time=time.time_ns(),
             ipv4_forwarding=_reads("/proc/sys/net/ipv4/ip_forward") == "1",

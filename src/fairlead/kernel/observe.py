@@ -68,7 +68,7 @@ def host_links(links: Iterable[LinkInfo], ledger: Ledger, peer_of: PeerOf) -> It
 def sandbox_links(
     ns_id: str, links: Iterable[LinkInfo], host: Mapping[int, LinkInfo], ledger: Ledger
 ) -> Iterator[Link]:
-    """What we put into a sandbox: veths whose other end is a host link of ours, what stands on a host link, ifbs.
+    """What we put into a sandbox: one end of pairs of ours, what stands on a host link, ifbs, guests.
 
     And links of others, taken as they are.
     """
@@ -76,6 +76,9 @@ def sandbox_links(
         asked = ledger.links.get((ns_id, link.name))
         if asked is not None and asked.adopted:
             yield replace(asked, up=link.up)
+            continue
+        if asked is not None and asked.kind is LinkKind.GUEST:
+            yield replace(ledger.in_our_terms(_fact(ns_id, link, "", HOST, asked.peer)), kind=LinkKind.GUEST)
             continue
         if link.kind == "ifb" and link.group == OUR_GROUP:
             yield ledger.in_our_terms(_fact(ns_id, link, "", "", ""))

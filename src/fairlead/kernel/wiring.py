@@ -97,6 +97,8 @@ class Wiring:
                 self._new_veth(link)
             case Link() if link.kind in ON_PARENT:
                 self._new_sublink(link)
+            case Link(kind=LinkKind.GUEST):
+                self._take_in(link)
             case _:
                 self._adjust(link)
 
@@ -216,6 +218,20 @@ class Wiring:
             self._ns.netlink.exchange([codec.delete_link(index)])
             raise
 
+    def _take_in(self, link: Link) -> None:
+        """From the host, where somebody else made it. One that is in already is brought into shape."""
+        self._send()
+        if self._ns.netlink.link(link.name) is None:
+            found = self._host.netlink.link(link.peer)
+            if found is None:
+                raise KernelError("find link", f"{link.peer} to move into the sandbox", errno.ENODEV)
+            # Renamed in its new namespace: the host may have an eth0 itself.
+            move = codec.set_link(found.index, LinkEdit(name=link.name, namespace=self._ns.fd))
+            reply, _ = self._host.netlink.exchange([move, codec.new_nsid(self._ns.fd)])
+            if reply.errno:
+                raise KernelError("move link", f"{link.peer} into the sandbox", reply.errno)
+        self._adjust(link)
+
     def _adjust(self, link: Link) -> None:
         """The end of a veth pair that was brought along, or the loopback: there already, now brought into shape."""
         self._send()
@@ -331,6 +347,11 @@ class Wiring:
             # Not condemned: its VLAN id, MAC or address would stay taken on its parent until it is really gone.
             self._indexes.pop(link.name, None)
             self._queue(codec.delete_link(index), "remove link", link.name, fine=_GONE)
+            return
+        if link.kind is LinkKind.GUEST:
+            self._indexes.pop(link.name, None)
+            back = LinkEdit(name=link.peer, namespace=self._host.fd)
+            self._queue(codec.set_link(index, back), "hand back link", link.peer, fine=_GONE)
             return
         self._condemn(link, index)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from fairlead.model.address import Ip, Prefix
+from fairlead.model.port import PortBinding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,8 +24,8 @@ class Attachment:
     ``link`` is a link on the host that is to become the endpoint's interface. ``gateways`` are where default routes
     lead, at most one of each family; None leaves that to the network's subnets. ``needs_way_out`` asks for the gateway
     bridge where nothing else leads out. ``holds_ports``: what is published here is the party's business, from its join
-    to its leave. ``shown`` is for inspect. ``data`` is what each party wants to find again, by the party's name, in its
-    own words.
+    to its leave. ``published`` are ports that the party publishes in its own way. ``shown`` is for inspect. ``data`` is
+    what each party wants to find again, by the party's name, in its own words.
     """
 
     link: str = ""
@@ -32,6 +33,7 @@ class Attachment:
     routes: tuple[StaticRoute, ...] = ()
     needs_way_out: bool = False
     holds_ports: bool = False
+    published: tuple[PortBinding, ...] = ()
     shown: Mapping[str, str] = field(default_factory=dict)
     data: Mapping[str, str] = field(default_factory=dict)
 

@@ -256,7 +256,8 @@ class Info:
     cgroup_version: str = "1"
     log_driver: str = "json-file"
     log_drivers: tuple[str, ...] = ("json-file", "local", "none")
-    network_drivers: tuple[str, ...] = ("bridge", "host", "null")
+    network_drivers: tuple[str, ...] = ()
+    ipam_drivers: tuple[str, ...] = ()
     volume_drivers: tuple[str, ...] = ("local",)
     runtimes: Mapping[str, str] = field(default_factory=dict)
     default_runtime: str = "crun"

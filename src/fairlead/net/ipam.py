@@ -55,19 +55,19 @@ def choose_subnets(
     chooser = _Chooser(tuple(taken), tuple(routes), _with_defaults(spec, pools, ula_seed))
     subnets: list[Subnet] = []
     warnings = [*_passed_over(spec)]
-    for config, version in _configs(spec):
+    for config, version in configs(spec):
         prefix, warning = chooser.prefix(config, version, subnets)
         subnets.append(_subnet(config, prefix, gateway=version not in gatewayless))
         warnings += [warning] if warning else []
     return tuple(subnets), tuple(warnings)
 
 
-def _configs(spec: NetworkSpec) -> Iterator[tuple[IpamConfig, int]]:
+def configs(spec: NetworkSpec) -> Iterator[tuple[IpamConfig, int]]:
     """What was asked in each enabled family; an empty config where nothing was."""
     for version, enabled in ((4, spec.enable_ipv4), (6, spec.enable_ipv6)):
-        configs = [config for config in spec.ipam if _version(config) == version]
+        asked = [config for config in spec.ipam if _version(config) == version]
         if enabled:
-            yield from ((config, version) for config in configs or (IpamConfig(),))
+            yield from ((config, version) for config in asked or (IpamConfig(),))
 
 
 def _passed_over(spec: NetworkSpec) -> Iterator[str]:

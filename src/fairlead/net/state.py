@@ -29,6 +29,7 @@ class LinkKind(StrEnum):
     MACVLAN = "macvlan"
     IPVLAN = "ipvlan"
     VLAN = "vlan"
+    GUEST = "guest"
     LOOPBACK = "loopback"
     IFB = "ifb"
 
@@ -48,6 +49,8 @@ class Link:
     ``isolated`` is bridge-port isolation (ICC off); ``hairpin`` lets a bridge port send back where it came from.
     ``parent`` names the host's link that a macvlan, ipvlan or VLAN link stands on, whichever namespace it is in;
     ``mode``, ``flag`` and ``vlan`` are that kind's own settings, in the words of ip-link(8).
+    A guest is a link that somebody else made on the host, moved into a sandbox: ``peer`` is its name on the host, which
+    it gets back when it is removed.
     """
 
     ns: str

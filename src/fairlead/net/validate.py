@@ -20,8 +20,6 @@ def check_network(spec: NetworkSpec) -> None:
         raise InvalidArgument("IPv4 or IPv6 must be enabled")
     if spec.scope not in ("", "local"):
         _refuse_scope(spec.scope)
-    if spec.ipam_driver not in ("", "default"):
-        raise InvalidArgument(f'invalid ipam driver: "{spec.ipam_driver}"')
     if errors := [error for config in spec.ipam for error in _config_errors(config)]:
         raise InvalidArgument("\n".join(("invalid network config:", *errors)))
     _check_overlaps(spec)

@@ -16,6 +16,7 @@ import msgspec
 from fairlead.errors import EngineError
 from fairlead.model import codec
 from fairlead.model.container import Container
+from fairlead.model.debt import Debt
 from fairlead.model.network import Network
 from fairlead.model.volume import Volume
 
@@ -83,6 +84,7 @@ class Store:
         self.containers = Table(self._database, "containers", Container, lambda c: c.id)
         self.networks = Table(self._database, "networks", Network, lambda n: n.id)
         self.volumes = Table(self._database, "volumes", Volume, lambda v: v.name)
+        self.debts = Table(self._database, "debts", Debt, lambda d: d.key)
         self._database.execute("CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)")
 
     def _check_version(self, path: str) -> None:

@@ -85,7 +85,8 @@ def _exposed(container: Container) -> dict[str, Any]:
 
 
 def _published(container: Container) -> tuple[PortBinding, ...]:
-    found = (binding for endpoint in container.endpoints for binding in endpoint.published)
+    endpoints = container.endpoints
+    found = (binding for e in endpoints for binding in (*e.published, *e.outside.published))
     return tuple(dict.fromkeys(found))
 
 

@@ -79,6 +79,7 @@ def _counts(item: Info) -> dict[str, Any]:
         "Plugins": {
             "Volume": list(item.volume_drivers),
             "Network": list(item.network_drivers),
+            "IPAM": list(item.ipam_drivers),
             "Authorization": None,
             "Log": list(item.log_drivers),
         },

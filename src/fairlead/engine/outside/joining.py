@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from fairlead.errors import Conflict, EngineError
+from fairlead.errors import Conflict, EngineError, PluginRefused
 from fairlead.ids import EndpointId
 from fairlead.kernel.netns import Namespace
 from fairlead.model.container import Container
@@ -40,6 +40,8 @@ class Joining:
 
     async def introduce(self, container: Container, chosen: Sequence[EndpointId]) -> Container:
         """The recorded endpoints are made known to their parties, and completed."""
+        for network in {network.id: network for network, _, _ in self._turns(container, chosen)}.values():
+            await self._engine.debts.settle(network.spec)
         for network, endpoint, party in self._turns(container, chosen):
             spec = container.spec.networks.get(network.name) or EndpointSpec()
             current = _find(container, endpoint)
@@ -58,6 +60,13 @@ class Joining:
         for network, endpoint, party in self._turns(container, chosen):
             current = _find(container, endpoint)
             container = self._keep(container, await party.linked(network, current, container, namespace))
+        return container
+
+    async def rerouted(self, container: Container) -> Container:
+        """Who carries the default routes is recorded."""
+        for network, endpoint, party in list(self._turns(container, self.concerned(container.endpoints))):
+            current = _find(container, endpoint)
+            container = self._keep(container, await party.rerouted(network, current, container))
         return container
 
     def _turns(
@@ -89,18 +98,21 @@ class Joining:
     async def leave(self, endpoints: Iterable[Endpoint], namespace: Namespace | None) -> None:
         """Before the links go. Never raises: what must end, ends."""
         for endpoint, network, party in self._endings(endpoints):
-            try:
-                await party.leave(network, endpoint, namespace)
-            except (EngineError, OSError) as error:
-                log.warning("leaving network %s: %s", network.name, error)
+            await self._end(network, endpoint, party.leave(network, endpoint, namespace))
 
     async def forget(self, endpoints: Iterable[Endpoint]) -> None:
         """After the links went. Never raises."""
         for endpoint, network, party in self._endings(endpoints):
-            try:
-                await party.remove_endpoint(network, endpoint)
-            except (EngineError, OSError) as error:
-                log.warning("removing an endpoint of network %s: %s", network.name, error)
+            await self._end(network, endpoint, party.remove_endpoint(network, endpoint))
+
+    async def _end(self, network: Network, endpoint: Endpoint, telling: Awaitable[None]) -> None:
+        try:
+            await telling
+        except PluginRefused as error:
+            log.info("an endpoint of network %s: %s", network.name, error)  # mostly that it knows of none
+        except (EngineError, OSError) as error:
+            log.warning("an endpoint of network %s: %s", network.name, error)
+            self._engine.debts.owe(network, endpoint)
 
     def _endings(self, endpoints: Iterable[Endpoint]) -> Iterator[tuple[Endpoint, Network, Outside]]:
         for endpoint in endpoints:
@@ -110,7 +122,8 @@ class Joining:
                     yield endpoint, network, party
 
     async def resume(self, spaces: dict[str, Namespace]) -> None:
-        """A daemon's start: every party is told of its networks, and of those containers on them that run."""
+        """A daemon's start: every party is told what it missed, of its networks, and of who runs on them."""
+        await self._engine.debts.settle_all()
         for network in self._engine.store.networks:
             mine = self._engine.index.endpoints(network.id)
             running = [(endpoint, spaces[owner]) for owner, endpoint in mine.items() if owner in spaces]

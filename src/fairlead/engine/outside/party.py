@@ -25,20 +25,23 @@ class Outside(Protocol):
     # Whether addresses are this party's choice: then the engine chooses neither subnets nor containers' addresses.
     addresses: bool = False
 
+    # Whether it is this party that publishes the ports of the endpoints through which a container leads out.
+    publishes: bool = False
+
     async def create_network(self, network: Network) -> Network:
         """Before the network is recorded: completed with subnets, gateways and whatever is to be found again."""
         return network
 
-    async def remove_network(self, network: Network) -> None:  # noqa: ARG002
+    async def remove_network(self, network: Network) -> None:
         """The network's record is gone, and what it wanted of the kernel."""
         return
 
     async def create_endpoint(
         self,
-        network: Network,  # noqa: ARG002 (for those who implement it)
+        network: Network,
         endpoint: Endpoint,
-        spec: EndpointSpec,  # noqa: ARG002
-        container: Container,  # noqa: ARG002
+        spec: EndpointSpec,
+        container: Container,
     ) -> Endpoint:
         """The endpoint is recorded; nothing of it is in the kernel. Completed with addresses, MAC, names of links.
 
@@ -48,32 +51,41 @@ class Outside(Protocol):
 
     async def join(
         self,
-        network: Network,  # noqa: ARG002
+        network: Network,
         endpoint: Endpoint,
-        container: Container,  # noqa: ARG002
-        namespace: Namespace,  # noqa: ARG002
+        container: Container,
+        namespace: Namespace,
     ) -> Endpoint:
         """The sandbox is open, its links are not there yet: a party may make them itself."""
         return endpoint
 
     async def linked(
         self,
-        network: Network,  # noqa: ARG002
+        network: Network,
         endpoint: Endpoint,
-        container: Container,  # noqa: ARG002
-        namespace: Namespace,  # noqa: ARG002
+        container: Container,
+        namespace: Namespace,
     ) -> Endpoint:
         """The links that the engine makes are in the sandbox and up: for those who learn the rest by talking."""
         return endpoint
 
-    async def leave(self, network: Network, endpoint: Endpoint, namespace: Namespace | None) -> None:  # noqa: ARG002
+    async def rerouted(
+        self,
+        network: Network,
+        endpoint: Endpoint,
+        container: Container,
+    ) -> Endpoint:
+        """Which endpoints carry the default routes (``gateway4``, ``gateway6``) was decided, maybe again."""
+        return endpoint
+
+    async def leave(self, network: Network, endpoint: Endpoint, namespace: Namespace | None) -> None:
         """Before the engine takes its links away; ``namespace`` is None where the sandbox is gone already."""
         return
 
-    async def remove_endpoint(self, network: Network, endpoint: Endpoint) -> None:  # noqa: ARG002
+    async def remove_endpoint(self, network: Network, endpoint: Endpoint) -> None:
         """After the engine took its links away."""
         return
 
-    async def resume(self, network: Network, endpoints: Sequence[tuple[Endpoint, Namespace]]) -> None:  # noqa: ARG002
+    async def resume(self, network: Network, endpoints: Sequence[tuple[Endpoint, Namespace]]) -> None:
         """The daemon was started again: the network is there, and these endpoints of it are in use."""
         return

@@ -213,7 +213,10 @@ def probe_kind(kind: str) -> bytes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkEdit:
-    """What to set on a link; None leaves a thing as it is. ``master`` 0 releases it from its bridge."""
+    """What to set on a link; None leaves a thing as it is. ``master`` 0 releases it from its bridge.
+
+    ``namespace`` is the descriptor of where it is to go, which puts it down; a ``name`` is then given to it there.
+    """
 
     up: bool | None = None
     mtu: int | None = None
@@ -222,6 +225,7 @@ class LinkEdit:
     alias: str | None = None
     group: int | None = None
     name: str | None = None
+    namespace: int | None = None
 
 
 def set_link(target: int | str, edit: LinkEdit) -> bytes:
@@ -239,7 +243,12 @@ def set_link(target: int | str, edit: LinkEdit) -> bytes:
         parts.append(attribute(_IFLA_IFALIAS, edit.alias.encode()))
     parts += [
         u32(kind, value)
-        for kind, value in ((_IFLA_MTU, edit.mtu), (_IFLA_MASTER, edit.master), (_IFLA_GROUP, edit.group))
+        for kind, value in (
+            (_IFLA_MTU, edit.mtu),
+            (_IFLA_MASTER, edit.master),
+            (_IFLA_GROUP, edit.group),
+            (_IFLA_NET_NS_FD, edit.namespace),
+        )
         if value is not None
     ]
     return message(NEWLINK, ACK, b"".join(parts))

@@ -8,7 +8,7 @@ from typing import Protocol
 from fairlead.model.endpoint import Endpoint
 from fairlead.model.host import HostFacts
 from fairlead.model.network import Network, NetworkSpec
-from fairlead.net.drivers import bridge, cni
+from fairlead.net.drivers import bridge, cni, remote
 from fairlead.net.drivers.linkless import Linkless
 from fairlead.net.drivers.sublink import SubLink
 from fairlead.net.state import LinkKind, State
@@ -50,4 +50,10 @@ DRIVERS: Mapping[str, Driver] = {
     "null": Linkless(driver="null", only="none"),
 }
 
-__all__ = ["DRIVERS", "Driver"]
+
+def driver_of(network: Network) -> Driver:
+    """What is not built in is made by a plugin on the host; the engine only brings it into sandboxes."""
+    return DRIVERS.get(network.driver, remote)
+
+
+__all__ = ["DRIVERS", "Driver", "driver_of"]

@@ -17,10 +17,12 @@ IPV6_METRIC = 1024
 
 
 def on_interface(network: Network, endpoint: Endpoint, world: World) -> Iterator[Fact]:
-    """Addresses, sysctls and, where this endpoint is the gateway, default routes."""
+    """Addresses, sysctls, routes that others asked for and, where this endpoint is the gateway, default routes."""
     ns, link = endpoint.container, endpoint.ifname
     addresses = (*endpoint.addresses, *endpoint.link_local)
     yield from (Address(ns=ns, link=link, address=address) for address in addresses)
+    for route in endpoint.outside.routes:
+        yield Route(ns=ns, prefix=route.prefix, link=link, via=route.via, metric=route_metric(route.prefix.version))
     yield from _default_routes(network, endpoint)
     if world.host.ipv6 and any(address.version == 6 for address in addresses):
         # The sandbox is opened without IPv6 when its first endpoints have none.

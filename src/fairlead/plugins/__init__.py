@@ -1,0 +1,1 @@
+"""Programs that speak Docker's plugin protocol: found by name, activated, asked."""
