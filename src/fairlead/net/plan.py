@@ -130,9 +130,18 @@ def _goes(key: Slot, fact: Fact, before: Slots, after: Slots, lost: frozenset[Sl
         case Link():
             return key in lost or (key not in after and not fact.adopted)
         case Qdisc() | Redirect():
-            return key not in after and key not in lost and not _falls(fact, before, after)
+            kept = key in after and not _astray(fact, before, after)
+            return not kept and key not in lost and not _falls(fact, before, after)
         case Address() | Neighbour() | Route() | Rule() | Element() | Policing():
             return key not in after and key not in lost
+
+
+def _astray(fact: Fact, before: Slots, after: Slots) -> bool:
+    """It leads to a link that goes: it is taken off first, and made anew if it is to lead elsewhere."""
+    if not isinstance(fact, Redirect):
+        return False
+    target = ("link", fact.ns, fact.to)
+    return target in before and target not in after
 
 
 def _falls(fact: Qdisc | Redirect, before: Slots, after: Slots) -> bool:
@@ -144,7 +153,7 @@ def _falls(fact: Qdisc | Redirect, before: Slots, after: Slots) -> bool:
 def _additions(before: Slots, after: Slots, lost: frozenset[Slot]) -> Iterator[Step]:
     for fact in sorted(after.values(), key=_rank):
         have = before.get(slot(fact))
-        if have is None or slot(fact) in lost:
+        if have is None or slot(fact) in lost or _astray(have, before, after):
             yield Add(fact)
         elif not satisfied(have, fact) or _freed(fact, lost):
             yield Change(have, fact)
