@@ -26,7 +26,7 @@ from fairlead.model.network import PREDEFINED, Network, NetworkSpec, Subnet
 from fairlead.model.requests import Filters
 from fairlead.model.views import NetworkView
 from fairlead.net import complete, ipam, judgement, policing, shaping, validate
-from fairlead.net.drivers import DRIVERS, driver_of, parents, remote, shim
+from fairlead.net.drivers import driver_named, parents, shim
 from fairlead.net.drivers.bridge import choose_mtu, is_judged
 from fairlead.net.drivers.options import parse_options
 from fairlead.net.plan import plan
@@ -62,7 +62,7 @@ class Networks:
         """What the network itself wants on the host, without any endpoint."""
         facts = self._bare.get(network.id)
         if facts is None:
-            wants = driver_of(network).network_wants(network, self.world())
+            wants = driver_named(network.driver).network_wants(network, self.world())
             facts = self._bare[network.id] = wants.union(policing.network_facts(network))
         return facts
 
@@ -198,7 +198,7 @@ class Networks:
         validate.check_network(spec)
         facts = self._facts_for(spec)
         if not spec.config_only:
-            DRIVERS.get(spec.driver, remote).check(spec, facts)
+            driver_named(spec.driver).check(spec, facts)
             await self._check_shape(spec)
         network, warnings = self._decide(ids.NetworkId(ids.new_id()), spec, facts)
         self._check_conflicts(network)
@@ -290,11 +290,11 @@ class Networks:
                 pools=self._engine.settings.address_pools,
                 routes=[route for route in (*facts.routes, *_nameservers(facts)) if route not in ours],
                 ula_seed=self._ula_seed(),
-                gatewayless=DRIVERS[spec.driver].gatewayless(spec),
+                gatewayless=driver_named(spec.driver).gatewayless(spec),
             )
         subnets = shim.complete(spec, subnets, [address.ip for address in facts.addresses])
         network = Network(id=identifier, spec=spec, created=time.time_ns(), subnets=tuple(subnets))
-        name = driver_of(network).bridge_name(network)
+        name = driver_named(network.driver).bridge_name(network)
         adopted = bool(name) and self._is_foreign(name, facts)
         mtu = choose_mtu(spec, World(settings=self._engine.settings, host=facts)) if spec.driver == "bridge" else 0
         found = self._engine.kernel.link_addresses(name) if adopted else ()

@@ -34,7 +34,7 @@ from fairlead.model.endpoint import Endpoint, EndpointSpec
 from fairlead.model.network import Network
 from fairlead.model.port import PortBinding
 from fairlead.net import shaping
-from fairlead.net.drivers import cni, driver_of
+from fairlead.net.drivers import cni, driver_named
 from fairlead.net.plan import plan
 from fairlead.net.state import HOST, Element, Fact, Link, Policing, State
 
@@ -68,7 +68,7 @@ class Sandboxes:
             network = self._engine.networks.get(endpoint.network)
             if network is None:
                 continue
-            driver = driver_of(network)
+            driver = driver_named(network.driver)
             links = driver.endpoint_wants(network, endpoint, world) | driver.sandbox_wants(network, endpoint, world)
             facts |= links | shaping.wants(network, endpoint, links)
             facts.update(self._engine.policies.facts(network, endpoint))

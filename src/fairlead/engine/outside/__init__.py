@@ -14,7 +14,7 @@ from fairlead.engine.outside.party import Outside
 from fairlead.engine.outside.remote import NetworkPlugin
 from fairlead.errors import InvalidArgument, NotFound
 from fairlead.model.network import Network, NetworkSpec
-from fairlead.net.drivers import DRIVERS, cni
+from fairlead.net.drivers import DRIVERS, cni, driver_named
 
 if TYPE_CHECKING:
     from fairlead.engine.core import Engine
@@ -78,7 +78,9 @@ class Parties:
     async def skipped_gateways(self, network: Network) -> frozenset[int]:
         """The IP versions in which whoever makes the network wants no gateway address allocated."""
         party = self._for_network(network.driver)
-        return await party.skipped_gateways(network) if isinstance(party, NetworkPlugin) else frozenset()
+        if isinstance(party, NetworkPlugin):
+            return await party.skipped_gateways(network)
+        return driver_named(network.driver).gatewayless(network.spec)
 
     async def need_mac(self, spec: NetworkSpec) -> bool:
         """Whether addresses were chosen for the MAC that the engine gave the endpoint, which must stay then."""

@@ -32,9 +32,6 @@ log = logging.getLogger(__name__)
 
 KEY = "ipam"
 
-# No gateway is allocated for these unless the user names one, as in Docker 29.
-_WITHOUT_GATEWAY = frozenset({"macvlan", "ipvlan"})
-
 
 class Held(msgspec.Struct, frozen=True, kw_only=True):
     """An address of a pool."""
@@ -127,7 +124,7 @@ class IpamPlugin(Outside):
         network = self._noted(network, pools=(Pool(id=pool.id, prefix=str(pool.prefix)),))
         self._check_pool(pool, config, version)
         subnet = Subnet(prefix=pool.prefix, ip_range=config.ip_range, aux=config.aux)
-        if gateway and (network.spec.driver not in _WITHOUT_GATEWAY or config.gateway is not None):
+        if gateway or config.gateway is not None:
             network, chosen = await self._gateway(network, pool, config)
             subnet = replace(subnet, gateway=chosen)
         for address in config.aux.values():

@@ -16,6 +16,11 @@ def check(spec: NetworkSpec, host: HostFacts) -> None:
     """Whatever the plugin takes."""
 
 
+def gatewayless(spec: NetworkSpec) -> frozenset[int]:  # noqa: ARG001 (the plugin knows, and is asked)
+    """None: by default a gateway's address is set apart."""
+    return frozenset()
+
+
 def bridge_name(network: Network) -> str:  # noqa: ARG001
     """The plugin's link on the host, if it has one, is not ours to know."""
     return ""
