@@ -59,7 +59,7 @@ class Cni(Outside):
         check({"ipRanges": asked} if asked else {}, chain)
         return replace(network, subnets=asked or tuple(configured_subnets(chain)))
 
-    async def resume(self, network: Network, endpoints: Sequence[tuple[Endpoint, Namespace]]) -> None:  # noqa: ARG002
+    async def resume(self, network: Network, endpoints: Sequence[tuple[Endpoint, Namespace]]) -> None:
         """What plugins hold for containers that ended while nobody looked is given back."""
         chain = self._load(network)
         async with self._gates[chain.name].alone():
@@ -130,7 +130,7 @@ class Cni(Outside):
         check_served(spec, endpoint, attached.chain)
         return endpoint
 
-    async def leave(self, network: Network, endpoint: Endpoint, namespace: Namespace | None) -> None:  # noqa: ARG002
+    async def leave(self, network: Network, endpoint: Endpoint, namespace: Namespace | None) -> None:
         """DEL, whatever became of ADD."""
         attached = _attached(endpoint)
         if attached is None:
