@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from conformance.test_bandwidth import kinds, received
 from conformance.test_hot_ports import connection
 from conformance.test_live_networks import free, repairs, resolves, sleeper, unchanged, web
-from harness import inside
+from harness import inside, traffic
 from harness.engine import Engine
 from harness.machine import HOST4, PEER4
 from harness.upstream import __file__ as upstream_file
@@ -400,3 +401,18 @@ def test_events_tell_of_changes(engine: Engine) -> None:
     told = [json.loads(line) for line in shown.splitlines()]
     assert [event["Action"] for event in told] == ["update", "update"]
     assert told[1]["Actor"]["Attributes"]["container"] == engine.inspect("box")["Id"]
+
+
+def test_rates_and_delays(engine: Engine) -> None:
+    engine.docker("network", "create", "n")
+    sleeper(engine, "box", "--network", "n", "-p", "8080:80")
+    with talking(engine):
+        update(engine, "-o", "fairlead.bandwidth.ingress=8mbit", "-o", "fairlead.bandwidth.egress=4mbit")
+        assert {kind for kind, _ in kinds(engine)} >= {"tbf"}
+        update(engine, "-o", "fairlead.bandwidth.ingress=16mbit", "--opt-rm", "fairlead.bandwidth.egress")
+        assert traffic.near(received(engine, "box", "n"), 16)
+        update(engine, "--opt-rm", "fairlead.bandwidth.ingress")
+        assert kinds(engine) == []
+    sleeper(engine, "picky", "--network", "name=n,driver-opt=fairlead.bandwidth.egress=1mbit")
+    assert "is that of a rate" in refused(engine, "-o", "fairlead.bandwidth.ingress.burst=32kb")
+    assert "repair" not in repairs(engine)
