@@ -14,7 +14,7 @@ from fairlead.model.container import Container
 from fairlead.model.endpoint import Endpoint
 from fairlead.model.network import DNS, IpamConfig, Network, NetworkSpec, Subnet
 from fairlead.model.requests import NetworkUpdate
-from fairlead.net.drivers.options import BRIDGE, MTU, PUBLISH_POLICY
+from fairlead.net.drivers.options import ADVERT_INTERVAL, ADVERTS, BRIDGE, MTU, PUBLISH_POLICY
 from fairlead.net.firewall import GatewayMode
 from fairlead.net.shaping import BANDWIDTH, NETEM
 
@@ -35,6 +35,8 @@ _CHANGEABLE: Mapping[str, Mapping[str, bool]] = {
         "com.docker.network.host_ipv4": False,
         "com.docker.network.host_ipv6": False,
         PUBLISH_POLICY: True,
+        ADVERTS: False,
+        ADVERT_INTERVAL: False,
         DNS: False,
     },
     "macvlan": {DNS: False},
