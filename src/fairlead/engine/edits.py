@@ -46,9 +46,9 @@ class Edits:
             before = networks.find(identifier)
             _check_may_change(before)
             async with self._held(before):
-                before = networks.find(identifier)
+                await networks.check_shape(self._decide(networks.find(identifier), update)[0].spec)
+                before = networks.find(identifier)  # nothing is waited for between here and its record
                 after, warnings = self._decide(before, update)
-                await networks.check_shape(after.spec)
                 if after != before:
                     await self._make_so(before, after)
                     networks.tell(after, "update")
