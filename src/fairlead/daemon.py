@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 
 from aiohttp import web
 
@@ -32,8 +32,25 @@ log = logging.getLogger("fairlead")
 
 
 def serve(settings: Settings, start_resolver: Callable[[], None]) -> None:
-    """Serve until SIGTERM or SIGINT. ``boot`` calls it, once this daemon is the only one of its data root."""
-    asyncio.run(_serve(settings, start_resolver))
+    """Serve until SIGTERM or SIGINT. ``boot`` calls it, once this daemon is the only one of its data root.
+
+    Raises the EngineError that made a start impossible.
+    """
+    wrong: list[EngineError] = []
+    try:
+        asyncio.run(_serve(settings, start_resolver))
+    except* EngineError as group:
+        wrong.extend(_leaves(group))
+    if wrong:
+        raise wrong[0]
+
+
+def _leaves(group: BaseExceptionGroup[EngineError]) -> Iterator[EngineError]:
+    for each in group.exceptions:
+        if isinstance(each, BaseExceptionGroup):
+            yield from _leaves(each)
+        else:
+            yield each
 
 
 async def _serve(settings: Settings, start_resolver: Callable[[], None]) -> None:

@@ -114,6 +114,22 @@ class Engine:
         self._process.send_signal(number)
         self._process.wait(timeout=20)
 
+    @contextlib.contextmanager
+    def with_flags(self, *flags: str) -> Iterator[None]:
+        """The daemon with further flags; afterwards, with nothing left on it, without them again."""
+        usual = self.flags
+        try:
+            self.flags = [*usual, *flags]
+            self.stop()
+            self.start()
+            yield
+            self.clear()
+        finally:
+            self.flags = usual
+            if self._process is not None and self._process.poll() is None:
+                self.stop()
+            self.start()
+
     def processes(self, word: str) -> list[int]:
         """Processes of this engine whose command line has ``word``."""
         return [pid for pid, line in self.command_lines() if word in line]
@@ -274,7 +290,8 @@ class Engine:
                     with contextlib.suppress(APIError):
                         api.unpause(container["Id"])
                     api.remove_container(container["Id"], v=True, force=True)
-            for network in api.networks():
+            # Those that others have their configuration from go last.
+            for network in sorted(api.networks(), key=lambda entry: entry["ConfigOnly"]):
                 if network["Name"] not in ("bridge", "host", "none"):
                     with contextlib.suppress(NotFound):
                         api.remove_network(network["Id"])

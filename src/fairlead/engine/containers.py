@@ -101,6 +101,7 @@ class Containers:
         spec = replace(spec, networks=self._engine.networks.by_name(spec.networks))
         for asked in spec.networks.values():
             shaping.check_endpoint(asked.options)
+        self._engine.networks.check_asked(spec.networks)
         mounts = await mountspecs.resolve(self._engine, spec)
         self._engine.index.check_name_free(chosen)  # the name may have gone while volumes were made
         container = Container(

@@ -15,7 +15,7 @@ from fairlead.model.container import Container
 from fairlead.model.endpoint import Endpoint, EndpointSpec
 from fairlead.model.network import Network
 from fairlead.model.port import PortBinding
-from fairlead.net import gateway, ipam, shaping
+from fairlead.net import gateway, ipam, shaping, validate
 from fairlead.net.drivers import sublink
 
 if TYPE_CHECKING:
@@ -50,6 +50,8 @@ class Decider:
     ) -> Endpoint:
         """One more; published ports and the default route are decided over all of them later."""
         shaping.check_endpoint(spec.options, network.spec.options)
+        if network.spec.config_only:
+            validate.check_endpoint(spec, network)
         sublink.check_room(network, taken=bool(set(self._engine.index.endpoints(network.id)) - {container.id}))
         endpoint = Endpoint(
             id=EndpointId(ids.new_id()),

@@ -117,6 +117,17 @@ class Networks:
             named[name] = spec
         return named
 
+    def check_asked(self, asked: Mapping[str, EndpointSpec]) -> None:
+        """Raises for what a container cannot have on those of its networks that are there."""
+        for name, spec in asked.items():
+            network = next((found for found in self._engine.store.networks if found.name == name), None)
+            if network is None:
+                continue
+            try:
+                validate.check_endpoint(spec, network)
+            except InvalidArgument as error:
+                raise InvalidArgument(f"invalid config for network {name}: {error}") from error
+
     async def set_default_bridge(self) -> None:
         """The network ``bridge`` as the daemon's flags say; where containers run on it, it stays as it is."""
         settings = self._engine.settings
@@ -131,6 +142,9 @@ class Networks:
         spec = default_bridge.spec(settings, name, found)
         if old is not None and (old.spec == spec or self._engine.index.endpoints(old.id)):
             return
+        if settings.bridge and self._engine.kernel.link_kind(name) is None:
+            raise InvalidArgument(f"--bridge {name}: there is no bridge {name} on this host: make it first")
+        validate.check_network(spec)
         identifier = old.id if old is not None else NetworkId(ids.new_id())
         # Whoever's bridge it was that had this name: unless the administrator named it, it is ours now.
         network = replace(
@@ -171,6 +185,8 @@ class Networks:
     async def list(self, filters: Filters) -> Sequence[Network]:
         filters.check(("dangling", "driver", "id", "label", "name", "scope", "type"))
         dangling = filters.flag("dangling", default=False) if "dangling" in filters else None
+        if odd := [kind for kind in filters.get("type") if kind not in ("builtin", "custom")]:
+            raise InvalidArgument(f"invalid filter: 'type'='{odd[0]}'")
         found = []
         for network in self._engine.store.networks:
             spec = network.spec
@@ -254,8 +270,8 @@ class Networks:
 
     def facts_for(self, spec: NetworkSpec) -> HostFacts:
         """The host as it is now, and certainly so about the bridge that was asked for."""
-        facts = self.host_facts()
         kernel = self._engine.kernel
+        facts = replace(self.host_facts(), nameservers=kernel.nameservers())
         name = parse_options(spec).name
         if name and kernel.link_kind(name) not in (None, "bridge"):
             raise InvalidArgument(f"existing interface {name} is not a bridge: choose another name")

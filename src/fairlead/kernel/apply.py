@@ -149,6 +149,10 @@ class Kernel:
         """As the host is now, once a watch follows it."""
         return self.surroundings.facts()
 
+    def nameservers(self) -> tuple[Ip, ...]:
+        """Of the host's resolv.conf as it is now: nobody tells when it changes."""
+        return tuple(observe.nameservers(observe.resolv_conf()))
+
     def link_kind(self, name: str) -> str | None:
         """What kind of link the host has under that name now ("" for hardware); None where there is none."""
         found = self.host.netlink.link(name)

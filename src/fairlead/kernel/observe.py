@@ -202,7 +202,7 @@ def host_facts(netlink: Netlink, links: Sequence[LinkInfo]) -> HostFacts:
         addresses=tuple(entry.address for entry in netlink.addresses() if entry.index in mtus),
         default_mtu=defaults[0] if defaults else 1500,
         ipv6=os.path.exists("/proc/sys/net/ipv6"),
-        nameservers=tuple(nameservers(_resolv_conf())),
+        nameservers=tuple(nameservers(resolv_conf())),
     )
 
 
@@ -211,7 +211,7 @@ def _destinations(routes: Iterable[RouteInfo]) -> tuple[Prefix, ...]:
     return tuple(sorted(prefixes, key=lambda prefix: (prefix.version, prefix)))
 
 
-def _resolv_conf() -> str:
+def resolv_conf() -> str:
     try:
         with open(_RESOLV_CONF, encoding="utf-8", errors="replace") as file:
             return file.read()

@@ -90,28 +90,23 @@ def _contains(outer: Prefix, inner: Prefix) -> bool:
 
 def check_endpoint(spec: EndpointSpec, network: Network) -> None:
     """Whether a container may be on this network in this way; which address is free is ``ipam``'s question."""
-    asked = [address for address in (spec.ipv4, spec.ipv6) if address is not None]
+    if network.spec.config_only:
+        raise Forbidden(f"cannot create endpoint on configuration-only network {network.name}")
     if network.spec.driver == _CNI:
         return  # its plugins say what they cannot do
-    if network.spec.driver in _LINKLESS:
-        if asked:
-            raise InvalidArgument("user-specified IP address is supported on user-defined networks only")
-        return
-    if network.predefined:
-        _check_default_bridge(spec, asked)
-    if errors := list(_endpoint_errors(spec, network, asked)):
+    if errors := list(_endpoint_errors(spec, network)):
         raise InvalidArgument("\n".join(("invalid endpoint settings:", *errors)))
     sublink.check_endpoint(spec, network)
 
 
-def _check_default_bridge(spec: EndpointSpec, asked: list[Ip]) -> None:
-    if asked:
-        raise InvalidArgument("user-specified IP address is supported on user-defined networks only")
-    if spec.aliases:
-        raise InvalidArgument("network-scoped aliases are only supported for user-defined networks")
-
-
-def _endpoint_errors(spec: EndpointSpec, network: Network, asked: list[Ip]) -> Iterator[str]:
+def _endpoint_errors(spec: EndpointSpec, network: Network) -> Iterator[str]:
+    asked = [address for address in (spec.ipv4, spec.ipv6) if address is not None]
+    if network.predefined and asked:
+        yield "user-specified IP address is supported on user-defined networks only"
+    if network.predefined and spec.aliases:
+        yield "network-scoped aliases are only supported for user-defined networks"
+    if network.predefined:
+        return
     if spec.ipv4 is not None and spec.ipv4.version != 4:
         yield f"invalid IPv4 address: {spec.ipv4}"
     if spec.ipv6 is not None and spec.ipv6.version != 6:
