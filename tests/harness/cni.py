@@ -6,6 +6,7 @@ That plugin, ``actor``, writes down every call, and does what its configuration 
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -70,8 +71,9 @@ class Cni:
         return sorted(p.name for p in directory.iterdir() if p.name[0].isdigit()) if directory.exists() else []
 
     def clear(self) -> None:
-        for path in self.conf.iterdir():
-            path.unlink()
+        for directory in (self.conf, self.data):
+            shutil.rmtree(directory)
+            directory.mkdir()
         self.forget()
 
 

@@ -85,11 +85,15 @@ def host(*words):
     subprocess.run(["ip", *words], check=True, capture_output=True)
 
 
+def near_end():
+    return f"act{env['CNI_CONTAINERID'][:6]}{env['CNI_IFNAME'][-1]}"
+
+
 def add():
     if "prevResult" in given:
         print(json.dumps(given["prevResult"]))
         return
-    near, ifname = f"act{env['CNI_CONTAINERID'][:8]}", env["CNI_IFNAME"]
+    near, ifname = near_end(), env["CNI_IFNAME"]
     host("link", "add", near, "type", "veth", "peer", "name", f"p{near}")
     host("link", "set", f"p{near}", "netns", env["CNI_NETNS"])
     inside("link", "set", f"p{near}", "name", ifname)
@@ -111,8 +115,7 @@ def answer(near, ifname):
 
 
 def delete():
-    name = f"act{env['CNI_CONTAINERID'][:8]}"
-    subprocess.run(["ip", "link", "delete", name], check=False, capture_output=True)
+    subprocess.run(["ip", "link", "delete", near_end()], check=False, capture_output=True)
 
 
 if command == "VERSION":

@@ -6,14 +6,18 @@ import asyncio
 import contextlib
 import os
 import signal
-from asyncio.subprocess import PIPE, Process
-from collections.abc import Mapping
+from asyncio import StreamReader, StreamReaderProtocol
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from io import FileIO
+from typing import NamedTuple
 
 _COMPLAINTS_MOST = 64 << 10
 _CHUNK = 64 << 10
-# When it has ended, its pipes are read to their end, unless somebody it left behind keeps them open.
-_PARTING = 0.5
+# When it has ended, what it printed is read to the end, unless somebody it left behind keeps that open.
+_PARTING = 0.3
 
 
 class ProgramError(Exception):
@@ -34,52 +38,75 @@ async def run(path: str, given: bytes, environment: Mapping[str, str], *, second
 
     One that breaks its bounds is ended together with all that it started.
     """
-    try:
-        process = await asyncio.create_subprocess_exec(
-            path, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=dict(environment), start_new_session=True
-        )
-    except OSError as error:
-        raise ProgramError(f"cannot be run: {(error.strerror or str(error)).lower()}") from error
-    try:
-        async with asyncio.timeout(seconds):
-            ended = await _conversation(process, given, most)
-    except TimeoutError:
-        raise ProgramError(f"gave no answer within {seconds:g} seconds") from None
-    finally:
-        if process.returncode is None:
-            await _end(process)
+    async with _pipe() as output, _pipe() as complaint:
+        process = await _start(path, given, environment, output, complaint)
+        try:
+            async with asyncio.timeout(seconds):
+                ended = await _listen(process, output.end, complaint.end, most)
+        except TimeoutError:
+            raise ProgramError(f"gave no answer within {seconds:g} seconds") from None
+        finally:
+            if process.returncode is None:
+                _kill(process)
+                await process.wait()
     if len(ended.output) > most:
         raise ProgramError(f"printed more than {most} bytes")
     return ended
 
 
-async def _conversation(process: Process, given: bytes, most: int) -> Ended:
-    assert process.stdin is not None
-    assert process.stdout is not None
-    assert process.stderr is not None
-    output, complaint = bytearray(), bytearray()
-    async with asyncio.TaskGroup() as talk:
-        telling = talk.create_task(_tell(process.stdin, given), name="tell a program")
+class _Pipe(NamedTuple):
+    end: StreamReader
+    mouth: FileIO
+
+
+@asynccontextmanager
+async def _pipe() -> AsyncIterator[_Pipe]:
+    """Not asyncio's own: with those a process has not ended until all who inherited them have."""
+    ends = os.pipe()
+    reader = StreamReader()
+    with FileIO(ends[0], "r") as hearing, FileIO(ends[1], "w") as mouth:
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: StreamReaderProtocol(reader), hearing)
+        try:
+            yield _Pipe(reader, mouth)
+        finally:
+            transport.close()
+
+
+async def _start(path: str, given: bytes, environment: Mapping[str, str], output: _Pipe, complaint: _Pipe) -> Process:
+    with os.fdopen(os.memfd_create("given"), "r+b", buffering=0) as source:
+        source.write(given)
+        source.seek(0)
+        try:
+            return await asyncio.create_subprocess_exec(
+                path,
+                stdin=source,
+                stdout=output.mouth,
+                stderr=complaint.mouth,
+                env=dict(environment),
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise ProgramError(f"cannot be run: {(error.strerror or str(error)).lower()}") from error
+        finally:
+            output.mouth.close()
+            complaint.mouth.close()
+
+
+async def _listen(process: Process, output: StreamReader, complaint: StreamReader, most: int) -> Ended:
+    printed, complained = bytearray(), bytearray()
+    async with asyncio.TaskGroup() as listening:
         hearing = {
-            talk.create_task(_hear(process.stdout, output, most, process), name="hear a program"),
-            talk.create_task(_hear(process.stderr, complaint, _COMPLAINTS_MOST, None), name="hear its complaints"),
+            listening.create_task(_hear(output, printed, most, process), name="hear a program"),
+            listening.create_task(_hear(complaint, complained, _COMPLAINTS_MOST, None), name="hear its complaints"),
         }
         code = await process.wait()
         await asyncio.wait(hearing, timeout=_PARTING)
-        for task in (telling, *hearing):
+        for task in hearing:
             task.cancel()
-    return Ended(code=code, output=bytes(output), complaint=complaint.decode(errors="replace"))
+    return Ended(code=code, output=bytes(printed), complaint=complained.decode(errors="replace"))
 
 
-async def _tell(stream: asyncio.StreamWriter, given: bytes) -> None:
-    """One that does not care to read what it is told may end without."""
-    with contextlib.suppress(ConnectionError):
-        stream.write(given)
-        await stream.drain()
-    stream.close()
-
-
-async def _hear(stream: asyncio.StreamReader, kept: bytearray, most: int, bounded: Process | None) -> None:
+async def _hear(stream: StreamReader, kept: bytearray, most: int, bounded: Process | None) -> None:
     """What it prints, to the end; what is beyond ``most`` is passed over, or ends the process that is ``bounded``."""
     while part := await stream.read(_CHUNK):
         kept += part
@@ -87,11 +114,6 @@ async def _hear(stream: asyncio.StreamReader, kept: bytearray, most: int, bounde
             _kill(bounded)
             return
         del kept[most:]
-
-
-async def _end(process: Process) -> None:
-    _kill(process)
-    await process.wait()
 
 
 def _kill(process: Process) -> None:

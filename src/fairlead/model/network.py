@@ -98,6 +98,3 @@ class Network:
 
 
 PREDEFINED = frozenset({"bridge", "host", "none"})
-
-# The option with a network's own DNS servers, separated by commas: asked by its containers in place of the host's.
-DNS = "fairlead.dns"

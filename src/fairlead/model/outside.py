@@ -23,9 +23,10 @@ class Attachment:
 
     ``link`` is a link on the host that is to become the endpoint's interface. ``gateways`` are where default routes
     lead, at most one of each family; None leaves that to the network's subnets. ``needs_way_out`` asks for the gateway
-    bridge where nothing else leads out. ``holds_ports``: what is published here is the party's business, from its join
-    to its leave. ``published`` are ports that the party publishes in its own way. ``shown`` is for inspect. ``data`` is
-    what each party wants to find again, by the party's name, in its own words.
+    bridge where nothing else leads out. ``holds_ports`` and ``holds_rates``: what is published here, and limits of
+    bandwidth, are the party's business, from its join to its leave. ``published`` are ports that the party publishes
+    in its own way. ``shown`` is for inspect. ``data`` is what each party wants to find again, by the party's name, in
+    its own words.
     """
 
     link: str = ""
@@ -33,6 +34,7 @@ class Attachment:
     routes: tuple[StaticRoute, ...] = ()
     needs_way_out: bool = False
     holds_ports: bool = False
+    holds_rates: bool = False
     published: tuple[PortBinding, ...] = ()
     shown: Mapping[str, str] = field(default_factory=dict)
     data: Mapping[str, str] = field(default_factory=dict)

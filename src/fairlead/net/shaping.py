@@ -60,7 +60,7 @@ def check_endpoint(own: Mapping[str, str], network: Mapping[str, str] | None = N
 def _values(options: Mapping[str, str]) -> dict[str, int]:
     values: dict[str, int] = {}
     for label, text in options.items():
-        if _is_ours(label):
+        if is_option(label):
             field, parse = _known(label)
             try:
                 values[field] = parse(text.strip().lower())
@@ -69,7 +69,8 @@ def _values(options: Mapping[str, str]) -> dict[str, int]:
     return values
 
 
-def _is_ours(label: str) -> bool:
+def is_option(label: str) -> bool:
+    """Whether the option is about this at all."""
     return any(label == family or label.startswith(f"{family}.") for family in (BANDWIDTH, NETEM))
 
 
@@ -170,9 +171,11 @@ def wants(network: Network, endpoint: Endpoint, links: State) -> State:
     """What holds this endpoint's traffic to its shape, given what its driver wants for it.
 
     Where the container's interface has an end on the host, all is done there, out of the container's reach. Where it
-    has none (macvlan, ipvlan), it is done inside.
+    has none that is ours (macvlan, ipvlan, plugins), it is done inside.
     """
     shape = parse_shape({**network.spec.options, **endpoint.options})
+    if endpoint.outside.holds_rates:
+        shape = replace(shape, ingress=0, ingress_burst=0, egress=0, egress_burst=0)
     if shape == Shape():
         return frozenset()
     mine = {fact.ns: fact for fact in links if isinstance(fact, Link) and _is_of(fact, endpoint)}

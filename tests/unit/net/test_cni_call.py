@@ -156,6 +156,16 @@ def test_what_a_container_asks_for() -> None:
     assert (found.nameservers, found.search) == (("9.9.9.9",), ("shop",))
 
 
+def test_limits_of_bandwidth_come_with_a_burst() -> None:
+    options = {"fairlead.bandwidth.ingress": "10mbit", "fairlead.bandwidth.egress": "8kbit"}
+    net = network("10.1.0.0/24", options=options)
+    own = EndpointSpec(options={"fairlead.bandwidth.ingress.burst": "32kb"})
+    assert wished(net, own).bandwidth == Bandwidth(
+        ingress_rate=10_000_000, ingress_burst=32 * 1024 * 8, egress_rate=8_000, egress_burst=8 * 2 * 1518
+    )
+    assert wished(network("10.1.0.0/24"), EndpointSpec()).bandwidth is None
+
+
 def test_subnets_asked_for_are_ranges() -> None:
     configs = (
         IpamConfig(subnet=ip_network("10.1.0.0/24"), ip_range=ip_network("10.1.0.0/25"), gateway=ip("10.1.0.254")),
@@ -173,8 +183,6 @@ def test_what_nobody_serves_and_nobody_would_notice_is_refused() -> None:
     wishes.check({"portMappings": [1], "mac": "x", "aliases": ["a"]}, CHAIN)
     with pytest.raises(InvalidArgument, match="declares the capability ipRanges, which --subnet needs"):
         wishes.check({"ipRanges": [1]}, CHAIN)
-    with pytest.raises(InvalidArgument, match="bandwidth"):
-        wishes.check({"bandwidth": {}}, CHAIN)
 
 
 def test_what_was_passed_over_is_noticed() -> None:

@@ -120,7 +120,8 @@ class Attached:
     """What is said of one endpoint to every plugin of its chain, the same at ADD, CHECK and DEL.
 
     ``plugins`` are their configurations as they were at ADD, ``runtime`` is ``runtime_config`` as JSON, ``result``
-    what ADD answered in the end, "" while it has not. A record: the intention is saved before the first plugin runs.
+    what ADD answered in the end, "" while it has not, ``inode`` the namespace it was done in. A record: the intention
+    is saved before the first plugin runs.
     """
 
     network: str
@@ -133,6 +134,7 @@ class Attached:
     runtime: str = "{}"
     arguments: str = ""
     result: str = ""
+    inode: int = 0
     disable_check: bool = False
 
 

@@ -13,10 +13,14 @@ from fairlead.model.address import Ip, Prefix
 from fairlead.model.container import Container
 from fairlead.model.endpoint import Endpoint, EndpointSpec
 from fairlead.model.network import IpamConfig, Network, Subnet
-from fairlead.net.cni.call import Wishes
+from fairlead.net.cni.call import Bandwidth, Wishes
 from fairlead.net.cni.conflist import NetworkList
+from fairlead.net.shaping import Shape, parse_shape
 
-PORT_MAPPINGS = "portMappings"
+PORT_MAPPINGS, BANDWIDTH = "portMappings", "bandwidth"
+
+# The plugins want a burst with every rate: so much of a second, and never less than two packets (bits).
+_BURST, _LEAST_BURST = 0.01, 8 * 2 * 1518
 
 
 def wishes_of(network: Network, endpoint: Endpoint, spec: EndpointSpec, container: Container) -> Wishes:
@@ -28,6 +32,7 @@ def wishes_of(network: Network, endpoint: Endpoint, spec: EndpointSpec, containe
         mac=spec.mac,
         aliases=spec.aliases,
         ports=endpoint.published,
+        bandwidth=_bandwidth(parse_shape({**network.spec.options, **spec.options})),
         nameservers=host.dns or (),
         search=host.dns_search or (),
         dns_options=host.dns_options or (),
@@ -35,8 +40,23 @@ def wishes_of(network: Network, endpoint: Endpoint, spec: EndpointSpec, containe
     )
 
 
+def _bandwidth(shape: Shape) -> Bandwidth | None:
+    if not (shape.ingress or shape.egress):
+        return None
+    return Bandwidth(
+        ingress_rate=shape.ingress,
+        ingress_burst=_burst(shape.ingress, shape.ingress_burst),
+        egress_rate=shape.egress,
+        egress_burst=_burst(shape.egress, shape.egress_burst),
+    )
+
+
+def _burst(rate: int, asked: int) -> int:
+    return rate and (8 * asked or max(_LEAST_BURST, round(_BURST * rate)))
+
+
 # Of what is asked for in vain nothing may come, or the user is told: these are not found again in any answer.
-_UNSEEN = (PORT_MAPPINGS, "ipRanges", "bandwidth")
+_UNSEEN = (PORT_MAPPINGS, "ipRanges")
 
 
 def check(asked: Mapping[str, object], chain: NetworkList) -> None:
@@ -49,7 +69,7 @@ def check(asked: Mapping[str, object], chain: NetworkList) -> None:
             )
 
 
-_MEANING = {PORT_MAPPINGS: "publishing ports", "ipRanges": "--subnet", "bandwidth": "a limit of bandwidth"}
+_MEANING = {PORT_MAPPINGS: "publishing ports", "ipRanges": "--subnet"}
 
 
 def check_served(spec: EndpointSpec, endpoint: Endpoint, chain: str) -> None:

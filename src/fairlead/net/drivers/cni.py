@@ -15,6 +15,7 @@ from fairlead.model.host import HostFacts
 from fairlead.model.network import Network, NetworkSpec
 from fairlead.net.drivers.options import IFACE_PREFIX
 from fairlead.net.gateway import next_hops
+from fairlead.net.shaping import is_option
 from fairlead.net.state import Fact, Link, LinkKind, Route, State, Sysctl
 from fairlead.net.world import World
 
@@ -34,7 +35,7 @@ def check(spec: NetworkSpec, host: HostFacts) -> None:  # noqa: ARG001 (the sign
         raise InvalidArgument(
             f"the cni driver needs -o {CONFLIST}=NAME: a network of its configuration directory, or an absolute path"
         )
-    if strange := sorted(option for option in spec.options if option not in _KNOWN):
+    if strange := sorted(option for option in spec.options if option not in _KNOWN and not is_option(option)):
         raise InvalidArgument(f"the cni driver has no option {strange[0]}: it has {', '.join(sorted(_KNOWN))}")
     if spec.internal:
         raise InvalidArgument("a CNI network cannot be internal: what leads out of it is in its plugins' configuration")

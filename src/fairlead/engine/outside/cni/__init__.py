@@ -18,6 +18,7 @@ from fairlead.engine.outside.cni.gate import Gate
 from fairlead.engine.outside.cni.running import Chains, told_of
 from fairlead.engine.outside.party import Outside
 from fairlead.errors import EngineError
+from fairlead.ids import ContainerId
 from fairlead.kernel import defaults, netns
 from fairlead.kernel.netns import Namespace
 from fairlead.model import codec
@@ -27,7 +28,7 @@ from fairlead.model.network import Network, Subnet
 from fairlead.net.cni.call import Attached, arguments, runtime_config
 from fairlead.net.cni.conflist import NetworkList
 from fairlead.net.cni.result import Result
-from fairlead.net.cni.wishes import PORT_MAPPINGS, check, check_served, configured_subnets, wishes_of
+from fairlead.net.cni.wishes import BANDWIDTH, PORT_MAPPINGS, check, check_served, configured_subnets, wishes_of
 from fairlead.net.drivers.cni import ARGUMENTS, CONFLIST, NAME
 
 if TYPE_CHECKING:
@@ -98,8 +99,9 @@ class Cni(Outside):
             arguments=arguments(network.spec.options.get(ARGUMENTS, ""), wishes, chain.capabilities),
             disable_check=chain.disable_check,
         )
+        outside = replace(endpoint.outside, holds_ports=True, holds_rates=BANDWIDTH in chain.capabilities)
         # MAC and links are the plugins' to choose, unless they are told.
-        return _with(replace(endpoint, mac=spec.mac, host_ifname=""), attached)
+        return _with(replace(endpoint, mac=spec.mac, host_ifname="", outside=outside), attached)
 
     def _publishes(self, network: Network, container: Container) -> bool:
         """Whether the container's ports are this network's: of several, the first that can has them.
@@ -124,7 +126,7 @@ class Cni(Outside):
             with told_of(attached.chain):
                 await self._chains.status(chain, attached.version)
                 answer = await self._chains.add(attached)
-        endpoint = _with(endpoint, replace(attached, result=answer.text))
+        endpoint = _with(endpoint, replace(attached, result=answer.text, inode=namespace.inode))
         endpoint = _completed(endpoint, answer, attached.chain, namespace)
         spec = container.spec.networks.get(network.name) or EndpointSpec()
         check_served(spec, endpoint, attached.chain)
@@ -133,19 +135,31 @@ class Cni(Outside):
     async def leave(self, network: Network, endpoint: Endpoint, namespace: Namespace | None) -> None:
         """DEL, whatever became of ADD."""
         attached = _attached(endpoint)
-        if attached is None:
+        if attached is None or self._is_succeeded(endpoint, attached):
             return
-        attached = replace(attached, netns=self._namespace_path(endpoint, namespace))
+        attached = replace(attached, netns=self._namespace_path(attached, namespace))
         async with self._gates[attached.chain].beside_others():
             with told_of(attached.chain):
                 await self._chains.delete(attached)
 
-    def _namespace_path(self, endpoint: Endpoint, namespace: Namespace | None) -> str:
-        """Where plugins find the sandbox now; "" when it is gone, and with it all that they would clean up in it."""
+    def _is_succeeded(self, endpoint: Endpoint, attached: Attached) -> bool:
+        """Whether its container was let in again, in the same place: plugins know the one by the other's name."""
+        container = self._engine.store.containers.get(endpoint.container)
+        others = (each for each in container.endpoints if each.id != endpoint.id) if container is not None else ()
+        known = (mine for each in others if (mine := _attached(each)) is not None)
+        return any((mine.chain, mine.ifname) == (attached.chain, attached.ifname) for mine in known)
+
+    def _namespace_path(self, attached: Attached, namespace: Namespace | None) -> str:
+        """Where plugins find the sandbox now; "" when it is gone, and with it all that they would clean up in it.
+
+        What another daemon left is still pinned; what is pinned for the container by now may be another one.
+        """
         if namespace is not None:
             return namespace.path
-        pin = netns.read_pin(self._engine.settings.exec_root, endpoint.container)
-        return pin.path if pin is not None and pin.stands() else ""
+        pin = netns.read_pin(self._engine.settings.exec_root, ContainerId(attached.container))
+        if pin is None or not pin.stands() or self._engine.sandboxes.is_open(ContainerId(attached.container)):
+            return ""
+        return pin.path if attached.inode in (0, pin.inode) else ""
 
     async def check(self, endpoint: Endpoint) -> None:
         """CHECK: raises where a plugin misses something that it made."""
@@ -170,7 +184,7 @@ def _completed(endpoint: Endpoint, answer: Result, chain: str, namespace: Namesp
 
 def _with(endpoint: Endpoint, attached: Attached) -> Endpoint:
     said = {**endpoint.outside.data, NAME: codec.encode(attached).decode()}
-    return replace(endpoint, outside=replace(endpoint.outside, holds_ports=True, data=said))
+    return replace(endpoint, outside=replace(endpoint.outside, data=said))
 
 
 def _attached(endpoint: Endpoint) -> Attached | None:
