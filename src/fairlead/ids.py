@@ -20,6 +20,8 @@ ExecId = NewType("ExecId", str)
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+\Z")
 # It names a file, /run/netns/<name>.<12 hex digits> at the longest.
 _LONGEST_CONTAINER_NAME = 242
+_ALIAS_LABEL = re.compile(r"[a-zA-Z0-9_]([a-zA-Z0-9_-]{0,61}[a-zA-Z0-9_])?\Z", re.ASCII)
+_LONGEST_DNS_NAME = 253
 _HEX_ID = re.compile(r"[0-9a-f]{64}\Z")
 
 
@@ -68,5 +70,14 @@ def check_network_name(name: str) -> str:
     if _NAME.match(name) is None and not (len(name) == 1 and name.isalnum()):
         raise InvalidArgument(
             f"invalid network name {name!r}: only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed",
+        )
+    return name
+
+
+def check_alias(name: str) -> str:
+    """A further DNS name of a container on one network."""
+    if len(name) > _LONGEST_DNS_NAME or any(_ALIAS_LABEL.match(label) is None for label in name.split(".")):
+        raise InvalidArgument(
+            f"invalid alias {name[:80]!r}: labels of up to 63 of [a-zA-Z0-9_-], joined by dots, are names"
         )
     return name

@@ -45,7 +45,7 @@ NETWORKS: list[tuple[dict[str, object], int, str]] = [
     (ipam(Subnet="10.1.1.0/24", IPRange="10.1.0.0/16"), 400, "bigger than its parent"),
     (ipam(Subnet="10.1.1.0/24", Auxiliary_Addresses={"a": "10.2.0.1"}), 400, "invalid auxiliary address a"),
     (ipam(Gateway="10.1.1.1"), 400, "subnet"),
-    ({"IPAM": {"Config": [{"Subnet": "10.1.1.0/24"}, {"Subnet": "10.1.2.0/24"}]}}, 403, "multiple subnets"),
+    ({"IPAM": {"Config": [{"Subnet": "10.1.0.0/16"}, {"Subnet": "10.1.2.0/24"}]}}, 400, "multiple overlapping subnet"),
     (option(f"{BRIDGE}name", "a/b"), 400, "not a valid interface name"),
     (option(f"{BRIDGE}name", "x" * 16), 400, "not a valid interface name"),
     (option(f"{BRIDGE}name", "eth0"), 400, "existing interface eth0 is not a bridge"),

@@ -85,6 +85,7 @@ _IMAGE = {
     "tag": Entry("image.rm", "TAG", "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE"),
 }
 _NETWORK = {
+    "alias": Entry("network.update", "ALIAS", "List or change the aliases of a container on a network"),
     "connect": Entry("network.connect", "CONNECT", "Connect a container to a network"),
     "create": Entry("network.create", "CREATE", "Create a network"),
     "disconnect": Entry("network.connect", "DISCONNECT", "Disconnect a container from a network"),
@@ -93,6 +94,7 @@ _NETWORK = {
     "policy": Entry("network.policy", "POLICY", "Manage which packets may cross a network"),
     "prune": Entry("prune", "NETWORK", "Remove all unused networks"),
     "rm": Entry("network.rm", "RM", "Remove one or more networks"),
+    "update": Entry("network.update", "UPDATE", "Change a network while it is in use"),
 }
 _VOLUME = {
     "create": Entry("volume.create", "CREATE", "Create a volume"),

@@ -126,6 +126,11 @@ class Resolver:
     async def set_view(self, sandbox_id: str, view: View) -> None:
         await self._tell(self._note(lambda: self._mirror.set_view(sandbox_id, view)))
 
+    async def set_views(self, views: Mapping[str, View]) -> None:
+        """Of several sandboxes at once; one that is not there is passed over."""
+        known = {sandbox_id: view for sandbox_id, view in views.items() if sandbox_id in self._mirror.sandboxes}
+        await self._tell(*(self._mirror.set_view(sandbox_id, view) for sandbox_id, view in known.items()))
+
     async def remove_sandbox(self, sandbox_id: str) -> None:
         """Gives up the sockets and with them the namespace; one that is gone is fine."""
         await self._tell(self._mirror.remove_sandbox(sandbox_id))

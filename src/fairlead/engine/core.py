@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from fairlead.dns.control import Resolver
 from fairlead.engine.containers import Containers
+from fairlead.engine.edits import Edits
 from fairlead.engine.events import Events
 from fairlead.engine.execs import Execs
 from fairlead.engine.foreign import Foreign
@@ -73,6 +74,7 @@ class Engine:
         self.foreign = Foreign(self)
         self.networks = Networks(self)
         self.policies = Policies(self)
+        self.edits = Edits(self)
         self.volumes = Volumes(self)
         self.images = Images(self)
         self.sandboxes = Sandboxes(self)

@@ -13,6 +13,8 @@ from fairlead.engine import files
 from fairlead.engine.modes import joined, network_mode
 from fairlead.errors import EngineError
 from fairlead.model.container import Container
+from fairlead.model.endpoint import Endpoint
+from fairlead.net.upstreams import upstreams
 
 if TYPE_CHECKING:
     from fairlead.engine.core import Engine
@@ -31,7 +33,7 @@ class Naming:
         settings, host = self._engine.settings, container.host
         named = [
             endpoint.network
-            for endpoint in sorted(container.endpoints, key=lambda e: not (e.gateway4 or e.gateway6))
+            for endpoint in _gateways_first(container)
             if (network := self._engine.networks.get(endpoint.network)) is not None and network.name != "bridge"
         ]
         internal = all(
@@ -39,7 +41,7 @@ class Naming:
             for endpoint in container.endpoints
             if (network := self._engine.networks.get(endpoint.network)) is not None
         )
-        asked = host.dns or settings.dns
+        asked = host.dns or self._network_servers(container) or settings.dns
         options = host.dns_options or settings.dns_options
         return View(
             networks=tuple(named),
@@ -49,6 +51,11 @@ class Naming:
             forward=not internal or bool(asked),
             ndots_set=any(option.startswith("ndots:") for option in options),
         )
+
+    def _network_servers(self, container: Container) -> tuple[str, ...]:
+        """Of the first network, in gateway order, that has servers of its own."""
+        found = (self._engine.networks.get(endpoint.network) for endpoint in _gateways_first(container))
+        return next((servers for network in found if network and (servers := upstreams(network.spec))), ())
 
     def _link_aliases(self, container: Container) -> dict[str, tuple[str, ...]]:
         """``--link other:alias`` on user networks: the alias stands for the other's addresses there."""
@@ -154,3 +161,7 @@ class Naming:
         if self.view(container).networks:
             return files.with_embedded_dns(conf)
         return replace(conf, servers=files.reachable(conf.servers))
+
+
+def _gateways_first(container: Container) -> list[Endpoint]:
+    return sorted(container.endpoints, key=lambda endpoint: not (endpoint.gateway4 or endpoint.gateway6))

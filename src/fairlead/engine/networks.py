@@ -66,6 +66,11 @@ class Networks:
             facts = self._bare[network.id] = wants.union(policing.network_facts(network))
         return facts
 
+    def supersede(self, network: Network) -> None:
+        """The record of a network that changed takes the former one's place."""
+        self._engine.store.networks.save(network)
+        self._bare.pop(network.id, None)
+
     def shared_facts(self) -> State:
         """What networks want on the host in common: there as long as one of them is that wants it."""
         return frozenset().union(*(self._shared_by(network) for network in self._engine.store.networks))
@@ -143,7 +148,7 @@ class Networks:
         identifier = old.id if old is not None else NetworkId(ids.new_id())
         # Whoever's bridge it was that had this name: unless the administrator named it, it is ours now.
         network = replace(
-            self._decide(identifier, spec, self._facts_for(spec))[0], adopted=bool(settings.bridge), found=found
+            self._decide(identifier, spec, self.facts_for(spec))[0], adopted=bool(settings.bridge), found=found
         )
         self._give_up_default_bridge(old)
         await self.establish(network)
@@ -207,15 +212,15 @@ class Networks:
         if spec.name in PREDEFINED:
             raise Forbidden(f"operation is not permitted on predefined {spec.name} network ")
         spec = self._complete(spec)
-        self._check_name_free(spec)
+        self.check_name_free(spec.name)
         self._engine.outside.check(spec)
         if spec.driver in ("host", "null"):
             raise Forbidden(f'only one instance of "{spec.driver}" network is allowed')
         validate.check_network(spec)
-        facts = self._facts_for(spec)
+        facts = self.facts_for(spec)
         if not spec.config_only:
             driver_named(spec.driver).check(spec, facts)
-            await self._check_shape(spec)
+            await self.check_shape(spec)
         network, warnings = self._decide(ids.NetworkId(ids.new_id()), spec, facts)
         self._check_conflicts(network)
         if parties := self._engine.outside.of(spec):
@@ -225,7 +230,7 @@ class Networks:
         self.tell(network, "create")
         return network, warnings
 
-    async def _check_shape(self, spec: NetworkSpec) -> None:
+    async def check_shape(self, spec: NetworkSpec) -> None:
         """Not left to the first container: what this kernel lacks, it lacks from the start."""
         if probe := shaping.probe(spec.options):
             await self._engine.in_thread(check_support, probe)
@@ -263,7 +268,7 @@ class Networks:
                         f"of network {other.name}"
                     )
 
-    def _facts_for(self, spec: NetworkSpec) -> HostFacts:
+    def facts_for(self, spec: NetworkSpec) -> HostFacts:
         """The host as it is now, and certainly so about the bridge that was asked for."""
         kernel = self._engine.kernel
         facts = replace(self.host_facts(), nameservers=kernel.nameservers())
@@ -286,9 +291,9 @@ class Networks:
             raise NotFound(f'configuration network "{spec.config_from}" does not exist')
         return complete.borrowed(spec, source.spec)
 
-    def _check_name_free(self, spec: NetworkSpec) -> None:
-        if any(network.name == spec.name for network in (*self._coming.values(), *self._engine.store.networks)):
-            raise Conflict(f"network with name {spec.name} already exists")
+    def check_name_free(self, name: str) -> None:
+        if any(network.name == name for network in (*self._coming.values(), *self._engine.store.networks)):
+            raise Conflict(f"network with name {name} already exists")
 
     def _decide(self, identifier: NetworkId, spec: NetworkSpec, facts: HostFacts) -> tuple[Network, Sequence[str]]:
         warnings: Sequence[str] = ()
@@ -296,18 +301,10 @@ class Networks:
             return Network(id=identifier, spec=replace(spec, driver="null"), created=time.time_ns()), []
         spec = parents.complete(spec)
         networks = (*self._engine.store.networks, *self._coming.values())
-        ours = frozenset(subnet.prefix for network in networks for subnet in network.subnets)
         taken = [subnet.prefix for network in networks if network.id != identifier for subnet in network.subnets]
         subnets: Sequence[Subnet] = ()
         if not self._engine.outside.choose_addresses(spec):
-            subnets, warnings = ipam.choose_subnets(
-                spec,
-                taken=taken,
-                pools=self._engine.settings.address_pools,
-                routes=[route for route in (*facts.routes, *_nameservers(facts)) if route not in ours],
-                ula_seed=self._ula_seed(),
-                gatewayless=driver_named(spec.driver).gatewayless(spec),
-            )
+            subnets, warnings = self.choose_subnets(spec, taken, facts)
         subnets = shim.complete(spec, subnets, [address.ip for address in facts.addresses])
         network = Network(id=identifier, spec=spec, created=time.time_ns(), subnets=tuple(subnets))
         name = driver_named(network.driver).bridge_name(network)
@@ -316,6 +313,21 @@ class Networks:
         found = self._engine.kernel.link_addresses(name) if adopted else ()
         network = replace(network, bridge=name, adopted=adopted, found=found, mtu=mtu)
         return parents.settle(network, networks, facts.links), list(warnings)
+
+    def choose_subnets(
+        self, spec: NetworkSpec, taken: Sequence[Prefix], facts: HostFacts
+    ) -> tuple[Sequence[Subnet], Sequence[str]]:
+        """Subnets as asked for, or free ones, with warnings; ``taken`` are those that they must not overlap."""
+        networks = (*self._engine.store.networks, *self._coming.values())
+        ours = frozenset(subnet.prefix for network in networks for subnet in network.subnets)
+        return ipam.choose_subnets(
+            spec,
+            taken=taken,
+            pools=self._engine.settings.address_pools,
+            routes=[route for route in (*facts.routes, *_nameservers(facts)) if route not in ours],
+            ula_seed=self._ula_seed(),
+            gatewayless=driver_named(spec.driver).gatewayless(spec),
+        )
 
     def _is_foreign(self, link: str, facts: HostFacts) -> bool:
         return link in facts.links and not any(network.bridge == link for network in self._engine.store.networks)

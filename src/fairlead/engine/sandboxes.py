@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from fairlead import ids
-from fairlead.dns.view import Adopted, EndpointNames
+from fairlead.dns.view import Adopted, EndpointNames, View
 from fairlead.engine import adverts
 from fairlead.engine.endpoints import Decider
 from fairlead.engine.modes import has_own_sandbox, joined, network_mode
@@ -60,14 +60,19 @@ class Sandboxes:
 
     # -- what the kernel should hold --------------------------------------------------------------------------------
 
-    def facts(self, endpoints: Iterable[Endpoint]) -> State:
-        """What these endpoints want on the host and in their sandboxes, beyond their networks' own facts."""
+    def facts(self, endpoints: Iterable[Endpoint], instead: Network | None = None) -> State:
+        """What these endpoints want on the host and in their sandboxes, beyond their networks' own facts.
+
+        ``instead`` is a network as it is not recorded: as it was, or may be.
+        """
         world = self._engine.networks.world()
         facts: set[Fact] = set()
         for endpoint in endpoints:
             network = self._engine.networks.get(endpoint.network)
             if network is None:
                 continue
+            if instead is not None and instead.id == network.id:
+                network = instead
             driver = driver_named(network.driver)
             links = driver.endpoint_wants(network, endpoint, world) | driver.sandbox_wants(network, endpoint, world)
             facts |= links | shaping.wants(network, endpoint, links)
@@ -306,8 +311,7 @@ class Sandboxes:
         resolver, store = self._engine.resolver, self._engine.store
         for network in store.networks:
             if network.driver not in ("host", "null"):
-                endpoints = self._engine.index.endpoints(network.id).values()
-                await resolver.set_network(network.id, network.name, [_names(e) for e in endpoints if e.names])
+                await self.announce_network(network)
                 await self._engine.policies.teach(network.id)
         for stale in set(held.sandboxes) - known:
             await resolver.remove_sandbox(stale)
@@ -413,6 +417,35 @@ class Sandboxes:
         await self._change(container, asked, [each for each in container.endpoints if each not in leaving])
         for endpoint in leaving:
             self._tell("disconnect", endpoint, container)
+
+    async def edit(self, container: Container, network: Network, spec: EndpointSpec) -> Container:
+        """On the network as ``spec`` says of names and of who is the gateway, at once. The lock is held."""
+        known = self._asked_as(container, network) or network.name
+        asked = replace(container, spec=replace(container.spec, networks={**container.spec.networks, known: spec}))
+        if not self.is_open(container.id):
+            return self._engine.index.save(asked)
+        endpoints = [replace(e, names=self._decider.names(asked, e)) for e in container.endpoints]
+        await self._change(container, asked, endpoints)
+        return self._engine.index.find(container.id)
+
+    async def announce_network(self, network: Network) -> None:
+        """The network by its name, with all that are on it."""
+        endpoints = self._engine.index.endpoints(network.id).values()
+        await self._engine.resolver.set_network(network.id, network.name, [_names(e) for e in endpoints if e.names])
+
+    async def refresh_views(self, containers: Iterable[Container]) -> None:
+        """What these containers' resolver knows of whom to ask."""
+        views: dict[str, View] = {
+            container.id: self._naming.view(container) for container in containers if self.is_open(container.id)
+        }
+        await self._engine.resolver.set_views(views)
+
+    def endpoint_spec(self, container: Container, network: Network) -> EndpointSpec:
+        """How the container asked to be on the network; raises NotFound when it did not."""
+        known = self._asked_as(container, network)
+        if known is None:
+            raise NotFound(f"container {container.name} is not connected to network {network.name}")
+        return container.spec.networks[known]
 
     def _asked_as(self, container: Container, network: Network) -> str | None:
         """By which of its names or ids the container asked for that network; None when it did not."""

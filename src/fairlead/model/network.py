@@ -98,3 +98,6 @@ class Network:
 
 
 PREDEFINED = frozenset({"bridge", "host", "none"})
+
+# The option with a network's own DNS servers, separated by commas: asked by its containers in place of the host's.
+DNS = "fairlead.dns"

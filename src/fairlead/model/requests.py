@@ -13,7 +13,9 @@ from typing import Literal
 import msgspec
 
 from fairlead.errors import InvalidArgument
+from fairlead.model.address import Prefix
 from fairlead.model.container import Config, HostConfig, RestartPolicy
+from fairlead.model.network import IpamConfig
 
 WaitCondition = Literal["not-running", "next-exit", "removed"]
 
@@ -85,6 +87,29 @@ def _found(term: str, value: str) -> bool:
 def _has_label(term: str, labels: Mapping[str, str]) -> bool:
     name, equals, value = term.partition("=")
     return name in labels and (not equals or labels[name] == value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkUpdate:
+    """What shall be different about a network. ``name`` "" keeps it; what is to go need not be there."""
+
+    name: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    remove_labels: tuple[str, ...] = ()
+    options: Mapping[str, str] = field(default_factory=dict)
+    remove_options: tuple[str, ...] = ()
+    add_subnets: tuple[IpamConfig, ...] = ()
+    remove_subnets: tuple[Prefix, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointUpdate:
+    """What shall be different about a container on a network; None keeps what there is."""
+
+    aliases: tuple[str, ...] | None = None
+    add_aliases: tuple[str, ...] = ()
+    remove_aliases: tuple[str, ...] = ()
+    gw_priority: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from fairlead.model.address import Ip, Prefix
 from fairlead.model.endpoint import EndpointSpec
 from fairlead.model.network import IpamConfig, Network, NetworkSpec
 from fairlead.net.drivers import sublink
+from fairlead.net.upstreams import upstreams
 
 _LINKLESS = frozenset({"host", "null"})
 _CNI = "cni"
@@ -23,6 +24,7 @@ def check_network(spec: NetworkSpec) -> None:
     if errors := [error for config in spec.ipam for error in _config_errors(config)]:
         raise InvalidArgument("\n".join(("invalid network config:", *errors)))
     _check_overlaps(spec)
+    upstreams(spec)
 
 
 def _refuse_scope(scope: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 import msgspec
@@ -95,6 +96,16 @@ class Store:
                 f"{_SCHEMA_VERSION}): start that version, or point --data-root elsewhere",
             )
         self._database.execute(f"PRAGMA user_version={_SCHEMA_VERSION}")
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What is saved in the body is on disk when it ends, all of it or, after a crash, nothing."""
+        self._database.execute("BEGIN")
+        try:
+            yield
+        finally:
+            # In memory it is saved already, so what the body did before it failed counts too.
+            self._database.execute("COMMIT")
 
     def get_meta(self, key: str) -> str | None:
         row = self._database.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()

@@ -9,14 +9,81 @@ from typing import Any
 import msgspec
 
 from fairlead.errors import InvalidArgument
-from fairlead.model.container import Container, PortMap, Strings
+from fairlead.model.address import Prefix
+from fairlead.model.container import Container, PortMap, Strings, StrMap
+from fairlead.model.network import DNS, IpamConfig
 from fairlead.model.port import PortRequest
+from fairlead.model.requests import EndpointUpdate, NetworkUpdate
 from fairlead.wire import body, publish
+from fairlead.wire.addresses import parse_prefix
+from fairlead.wire.networks import IpamConfigBody, parse_pools
 from fairlead.wire.ports import parse_bindings, port_map
 
 
 class PortsBody(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     publish: Strings = ()
+
+
+class UpdateBody(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    name: str = ""
+    labels: StrMap = {}
+    remove_labels: Strings = ()
+    options: StrMap = {}
+    remove_options: Strings = ()
+    add_subnets: tuple[IpamConfigBody, ...] = ()
+    remove_subnets: Strings = ()
+    dns: Strings | None = msgspec.field(default=None, name="DNS")
+
+
+class EndpointUpdateBody(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    aliases: Strings | None = None
+    add_aliases: Strings = ()
+    remove_aliases: Strings = ()
+    gw_priority: int | None = None
+
+
+def parse_network_update(text: bytes) -> NetworkUpdate:
+    """POST /fairlead/networks/{id}/update. ``DNS`` is short for the option: [] takes the servers away."""
+    given = body.parse(text, UpdateBody)
+    if given == UpdateBody():
+        raise InvalidArgument("invalid network update: nothing is to change")
+    servers = ",".join(given.dns or ())
+    gone = tuple(_subnet(subnet) for subnet in given.remove_subnets)
+    return NetworkUpdate(
+        name=given.name,
+        labels=given.labels,
+        remove_labels=given.remove_labels,
+        options={**given.options, **({DNS: servers} if servers else {})},
+        remove_options=(*given.remove_options, *((DNS,) if given.dns is not None and not servers else ())),
+        add_subnets=_named(parse_pools(given.add_subnets)),
+        remove_subnets=gone,
+    )
+
+
+def _subnet(text: str) -> Prefix:
+    prefix = parse_prefix(text, "subnet")
+    if prefix is None:
+        raise InvalidArgument("invalid network update: a subnet to remove is empty")
+    return prefix
+
+
+def _named(configs: tuple[IpamConfig, ...]) -> tuple[IpamConfig, ...]:
+    if any(config.subnet is None for config in configs):
+        raise InvalidArgument("invalid network update: a subnet to add has no Subnet (0.0.0.0/24 is any of that size)")
+    return configs
+
+
+def parse_endpoint_update(text: bytes) -> EndpointUpdate:
+    """POST /fairlead/networks/{id}/endpoints/{container}."""
+    given = body.parse(text, EndpointUpdateBody)
+    if given == EndpointUpdateBody():
+        raise InvalidArgument("invalid endpoint update: nothing is to change")
+    return EndpointUpdate(
+        aliases=given.aliases,
+        add_aliases=given.add_aliases,
+        remove_aliases=given.remove_aliases,
+        gw_priority=given.gw_priority,
+    )
 
 
 def parse_ports(text: bytes) -> tuple[PortRequest, ...]:

@@ -81,7 +81,7 @@ def parse_create(text: bytes, version: tuple[int, int]) -> NetworkSpec:
         open_families=tuple(version for version, enable in said.items() if enable is None),
         ipam_driver=ipam.driver or "default",
         ipam_options=ipam.options,
-        ipam=_pools(ipam.config),
+        ipam=parse_pools(ipam.config),
         internal=given.internal,
         attachable=given.attachable,
         ingress=given.ingress,
@@ -92,7 +92,8 @@ def parse_create(text: bytes, version: tuple[int, int]) -> NetworkSpec:
     )
 
 
-def _pools(given: tuple[IpamConfigBody, ...]) -> tuple[IpamConfig, ...]:
+def parse_pools(given: tuple[IpamConfigBody, ...]) -> tuple[IpamConfig, ...]:
+    """Subnets as asked for; raises InvalidArgument with every error there is."""
     pools: list[IpamConfig] = []
     errors: list[str] = []
     for config in given:

@@ -378,3 +378,38 @@ def test_ports_of_a_container_called_add(engine: FakeEngine, run: Run) -> None:
     engine.on("GET", "/containers/add/json", Reply({"NetworkSettings": {"Ports": ports}}))
     assert run("port", "add", "80").out == "0.0.0.0:8080\n"
     assert run("port", "add").out == "80/tcp -> 0.0.0.0:8080\n"
+
+
+def test_network_update(engine: FakeEngine, run: Run) -> None:
+    engine.on("POST", "/fairlead/networks/shop/update", Reply({"Id": "x", "Warning": "beware"}))
+    words = [
+        "--name", "mall", "--label-add", "a=1", "--label-rm", "b", "-o", "x=y", "--opt-rm", "z",
+        "--dns", "10.0.0.1,::2", "--subnet-add", "10.2.0.0/24", "--gateway", "10.2.0.9", "--subnet-rm", "10.1.0.0/24",
+        "--ip-range", "10.2.0.0/25",
+    ]  # fmt: skip
+    assert run("network", "update", *words, "shop") == Outcome(0, "shop\n", "WARNING: beware\n")
+    assert engine.calls[0].json() == {
+        "Name": "mall",
+        "Labels": {"a": "1"},
+        "RemoveLabels": ["b"],
+        "Options": {"x": "y"},
+        "RemoveOptions": ["z"],
+        "AddSubnets": [{"Subnet": "10.2.0.0/24", "IPRange": "10.2.0.0/25", "Gateway": "10.2.0.9"}],
+        "RemoveSubnets": ["10.1.0.0/24"],
+        "DNS": ["10.0.0.1", "::2"],
+    }
+    run("network", "update", "--dns", "", "shop")
+    assert engine.calls[1].json() == {"DNS": []}
+    assert "corresponding subnet" in run("network", "update", "--gateway", "10.2.0.1", "shop").err
+
+
+def test_network_alias(engine: FakeEngine, run: Run) -> None:
+    engine.on("POST", "/fairlead/networks/shop/endpoints/web", Reply({"Aliases": ["a"]}))
+    assert run("network", "alias", "add", "shop", "web", "a", "b") == Outcome(0, "", "")
+    assert run("network", "alias", "rm", "shop", "web", "a") == Outcome(0, "", "")
+    assert [call.json() for call in engine.calls] == [{"AddAliases": ["a", "b"]}, {"RemoveAliases": ["a"]}]
+    engine.on("GET", "/networks/shop", Reply({"Name": "shop"}))
+    networks = {"shop": {"Aliases": ["a", "b"]}, "other": {"Aliases": ["c"]}}
+    engine.on("GET", "/containers/web/json", Reply({"NetworkSettings": {"Networks": networks}}))
+    assert run("network", "alias", "shop", "web").out == "a\nb\n"
+    assert run("network", "alias", "add", "shop", "web").code == 1

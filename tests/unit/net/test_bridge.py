@@ -263,11 +263,28 @@ def test_an_isolated_gateway_is_for_internal_networks() -> None:
         bridge.check(spec(options=isolated), HostFacts())
 
 
-def test_one_subnet_per_family() -> None:
-    one, other = IpamConfig(subnet=ip_network("10.1.0.0/24")), IpamConfig(subnet=ip_network("10.2.0.0/24"))
-    bridge.check(spec(one, IpamConfig(subnet=ip_network("fd00::/64")), IpamConfig()), HostFacts())
-    with pytest.raises(Forbidden, match="bridge driver doesn't support multiple subnets"):
-        bridge.check(spec(one, other), HostFacts())
+def test_several_subnets_share_the_bridge() -> None:
+    home = network("10.1.0.0/24", "10.2.0.0/24", "fd00:1::/64", "fd00:2::/64")
+    bridge.check(spec(*(IpamConfig(subnet=subnet.prefix) for subnet in home.subnets), enable_ipv6=True), HostFacts())
+    assert addresses(bridge.network_wants(home, WORLD)) == {
+        "10.1.0.1/24", "10.2.0.1/24", "fd00:1::1/64", "fd00:2::1/64",
+    }  # fmt: skip
+    outwards = {fact.key for fact in bridge.network_wants(home, WORLD) if getattr(fact, "container", "")[:4] == "masq"}
+    assert outwards == {"10.1.0.0/24", "10.2.0.0/24", "fd00:1::/64", "fd00:2::/64"}
+
+
+def test_a_container_in_one_of_several_subnets() -> None:
+    home = network("10.1.0.0/24", "10.2.0.0/24", "fd00:1::/64", "fd00:2::/64")
+    state = bridge.sandbox_wants(home, endpoint("10.2.0.5/24", "fd00:1::5/64"), WORLD)
+    assert routes(state) == {
+        ("0.0.0.0/0", "10.2.0.1"),
+        ("::/0", "fd00:1::1"),
+        ("10.1.0.0/24", "None"),
+        ("fd00:2::/64", "None"),
+    }
+    assert routes(bridge.sandbox_wants(home, endpoint("10.1.0.5/24", gateway4=False), WORLD)) == {
+        ("10.2.0.0/24", "None")
+    }
 
 
 @pytest.mark.parametrize(("driver", "name"), [("host", "host"), ("null", "none")])

@@ -15,9 +15,9 @@ Subnet = IPv4Network | IPv6Network
 Json = dict[str, Any]
 
 
-def _ipam(values: Values) -> Json:
+def subnets_of(values: Values, flag: str = "subnet") -> list[Json]:
     """Subnets with the ranges, gateways and reserved addresses in them; raises CommandError in Docker's words."""
-    subnets, ranges, gateways = values.list("subnet"), values.list("ip-range"), values.list("gateway")
+    subnets, ranges, gateways = values.list(flag), values.list("ip-range"), values.list("gateway")
     if len(subnets) < len(ranges) or len(subnets) < len(gateways):
         raise CommandError("every ip-range or gateway must have a corresponding subnet")
     configs: dict[Subnet, Json] = {}
@@ -33,8 +33,12 @@ def _ipam(values: Values) -> Json:
     for name, text_form in values.get("aux-address"):
         config = _config_of(configs, _address(text_form, "aux-address"), "aux-address", text_form)
         config.setdefault("AuxiliaryAddresses", {})[name] = text_form
+    return list(configs.values())
+
+
+def _ipam(values: Values) -> Json:
     ipam: Json = {"Driver": values.text("ipam-driver"), "Options": dict(values.get("ipam-opt"))}
-    return {**ipam, "Config": list(configs.values())}
+    return {**ipam, "Config": subnets_of(values)}
 
 
 def _put(

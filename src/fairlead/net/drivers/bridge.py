@@ -7,16 +7,16 @@ from hashlib import sha256
 from ipaddress import ip_interface
 
 from fairlead import ids
-from fairlead.errors import Forbidden, InvalidArgument
+from fairlead.errors import InvalidArgument
 from fairlead.model.address import Interface
 from fairlead.model.endpoint import Endpoint
 from fairlead.model.host import HostFacts
-from fairlead.model.network import IpamConfig, Network, NetworkSpec
+from fairlead.model.network import Network, NetworkSpec
 from fairlead.net import firewall
-from fairlead.net.drivers.inside import on_interface
+from fairlead.net.drivers.inside import on_interface, route_metric
 from fairlead.net.drivers.options import BridgeOptions, check_options, parse_options
 from fairlead.net.firewall import GatewayMode, Perimeter
-from fairlead.net.state import HOST, Address, Fact, Link, LinkKind, State, Sysctl
+from fairlead.net.state import HOST, Address, Fact, Link, LinkKind, Route, State, Sysctl
 from fairlead.net.world import World
 from fairlead.settings import PublishPolicy
 
@@ -46,15 +46,8 @@ def check(spec: NetworkSpec, host: HostFacts) -> None:
     if options.mtu and options.mtu < _LEAST_MTU[6 if spec.enable_ipv6 else 4]:
         least = _LEAST_MTU[6 if spec.enable_ipv6 else 4]
         raise InvalidArgument(f"invalid MTU number: {options.mtu}: IPv{6 if spec.enable_ipv6 else 4} needs {least}")
-    for version in (4, 6):
-        if sum(_version(config) == version for config in spec.ipam) > 1:
-            raise Forbidden("bridge driver doesn't support multiple subnets")
     if spec.enable_ipv6 and not host.ipv6:
         raise InvalidArgument("IPv6 was asked for, but this host's kernel has IPv6 disabled: leave out --ipv6")
-
-
-def _version(config: IpamConfig) -> int | None:
-    return config.subnet.version if config.subnet is not None else None
 
 
 def gatewayless(spec: NetworkSpec) -> frozenset[int]:
@@ -206,3 +199,14 @@ def _sandbox_facts(network: Network, endpoint: Endpoint, world: World) -> Iterat
         peer=endpoint.host_ifname,
     )
     yield from on_interface(network, endpoint, world)
+    yield from _ways_to_siblings(network, endpoint)
+
+
+def _ways_to_siblings(network: Network, endpoint: Endpoint) -> Iterator[Route]:
+    """To the network's other subnets: they are on the same link, so not through the host, nor by another network."""
+    for subnet in network.subnets:
+        version = subnet.prefix.version
+        own = [address for address in endpoint.addresses if address.version == version]
+        if own and not any(address in subnet.prefix for address in own):
+            metric = route_metric(version)
+            yield Route(ns=endpoint.container, prefix=subnet.prefix, link=endpoint.ifname, metric=metric)
