@@ -14,7 +14,7 @@ import pytest
 from harness import inside
 from harness.engine import FAIRLEAD, Engine, wait_until
 from harness.lab import Servers
-from harness.machine import HOST4, PEER4, PEER6
+from harness.machine import HOST4, HOST6, PEER4, PEER6
 
 PATIENCE = 0.35
 
@@ -209,6 +209,22 @@ def test_through_the_host_to_a_neighbour_and_to_itself(net: Net) -> None:
     assert not db.tcp(HOST4, 8080)
     net.set("deny", "allow from=name:db to=name:web port=80")
     assert db.tcp(HOST4, 8080)
+
+
+def test_in_by_a_listener(net: Net) -> None:
+    net.engine.docker("network", "create", "--subnet", "10.77.0.0/24", "n")
+    web, peer, host = (
+        net.box("web", "-p", "8080:80"),
+        Place(net.engine.machine.peer.netns),
+        Place(net.engine.host.netns),
+    )
+    net.serve(web, "tcp", 80)
+    assert peer.tcp(HOST6, 8080)
+    net.set("deny")
+    assert not peer.tcp(HOST6, 8080)
+    assert host.tcp("::1", 8080)
+    net.policy("add", "allow", "to=name:web", "port=80")
+    assert peer.tcp(HOST6, 8080)
 
 
 def resolve(net: Net, name: str, kind: int = 1) -> list[str]:

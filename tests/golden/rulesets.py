@@ -6,8 +6,8 @@ import re
 import subprocess
 from pathlib import Path
 
-from fairlead.net import ruleset
-from golden.scenarios import SCENARIOS, Scenario, elements
+from fairlead.net import policytables, ruleset
+from golden.scenarios import POLICY_COMMAND, SCENARIOS, Scenario, elements, policy
 
 FILES = Path(__file__).parent / "rulesets"
 TEMPLATE = Path(__file__).parent / "rulesets.md.in"
@@ -26,7 +26,12 @@ def listings() -> dict[str, str]:
     }
     for scenario in SCENARIOS:
         found[f"{scenario.name}.nft"] = _filled(_listed(ruleset.load(elements(scenario)), ruleset.TABLES[0]))
+    found["policy.nft"] = _CONTAINER.sub(_with_sorted_elements, _listed(policy(), *policytables.TABLES))
     return found
+
+
+def _with_sorted_elements(found: re.Match[str]) -> str:
+    return _sorted(found[0]) if "elements = {" in found[0] else found[0]
 
 
 def _listed(text: str, *tables: str) -> str:
@@ -62,6 +67,8 @@ def page() -> str:
     for mark, content in (
         ("@static@\n", _block(golden("static.nft"))),
         ("@user@\n", _block(golden("user.nft"))),
+        ("@policy-command@\n", f"```sh\n{POLICY_COMMAND}\n```\n"),
+        ("@policy@\n", _block(golden("policy.nft"))),
         ("@scenarios@\n", "\n".join(_section(scenario) for scenario in SCENARIOS)),
     ):
         text = text.replace(mark, content)

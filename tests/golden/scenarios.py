@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_interface
 
 from fairlead.ids import ContainerId, EndpointId, NetworkId
 from fairlead.model.endpoint import Endpoint
 from fairlead.model.host import HostFacts
 from fairlead.model.network import Network, NetworkSpec
+from fairlead.model.policy import Action
 from fairlead.model.port import ContainerPort, PortBinding, Protocol
-from fairlead.net import ipam
+from fairlead.net import ipam, policing, policytables, ruleset
 from fairlead.net.drivers import DRIVERS
-from fairlead.net.state import Element
+from fairlead.net.policing import Member
+from fairlead.net.state import Add, Element, Policing
 from fairlead.net.world import World
 from fairlead.settings import Settings
+from fairlead.wire.policy import checked, parse_rule
 
 _BRIDGE = "com.docker.network.bridge"
 _EVERYWHERE = (IPv4Address("0.0.0.0"), IPv6Address("::"))
@@ -224,26 +227,56 @@ SCENARIOS = (
 )
 
 
+POLICY_COMMAND = """\
+docker network create --ipv6 shop
+docker run -d --network shop --name db postgres
+docker run -d --network shop --name web --label tier=web nginx
+fairlead network policy set shop --default deny \\
+    --rule 'allow from=label:tier=web to=name:db port=5432' \\
+    --rule 'allow from=network to=dns:*.example.org port=443'"""
+
+
+def policy() -> str:
+    """Both tables of policies after that command, as text that loads them."""
+    rules = [
+        parse_rule("allow from=label:tier=web to=name:db port=5432"),
+        parse_rule("allow from=network to=dns:*.example.org port=443"),
+    ]
+    shop = replace(_network(Scenario(name="shop", title="", command="", says="", ipv6=True)), bridge="br-c0ffeec0ffee")
+    shop = replace(shop, policy=checked(Action.DENY, rules))
+    facts = set(policing.network_facts(shop))
+    for number, (name, labels) in enumerate((("db", {}), ("web", {"tier": "web"})), 1):
+        endpoint = replace(_endpoint(shop, (), number), host_ifname=f"veth000000{number}")
+        facts.update(policing.endpoint_facts(shop, Member(endpoint, name, labels)))
+    parts = [policytables.written(fact) for fact in facts if isinstance(fact, Policing)]
+    return "".join((policytables.base(), *parts, ruleset.additions(Add(fact) for fact in facts)))
+
+
 def elements(scenario: Scenario) -> frozenset[Element]:
     """What the drivers want in our table for it; ids are fixed, so the text is the same every time."""
-    spec = NetworkSpec(
-        name=scenario.name, enable_ipv6=scenario.ipv6, internal=scenario.internal, options=scenario.options
-    )
-    subnets, _ = ipam.choose_subnets(spec, taken=(), pools=(), routes=(), ula_seed=b"golden")
-    network = Network(id=NetworkId("c0ffee" * 10 + "c0ff"), spec=spec, created=0, subnets=subnets)
+    network = _network(scenario)
     endpoints = () if scenario.published is None else (_endpoint(network, scenario.published),)
     facts = DRIVERS["bridge"].wants(network, endpoints, World(settings=scenario.settings, host=HostFacts()))
     return frozenset(fact for fact in facts if isinstance(fact, Element))
 
 
-def _endpoint(network: Network, published: tuple[PortBinding, ...]) -> Endpoint:
+def _network(scenario: Scenario) -> Network:
+    spec = NetworkSpec(
+        name=scenario.name, enable_ipv6=scenario.ipv6, internal=scenario.internal, options=scenario.options
+    )
+    subnets, _ = ipam.choose_subnets(spec, taken=(), pools=(), routes=(), ula_seed=b"golden")
+    return Network(id=NetworkId("c0ffee" * 10 + "c0ff"), spec=spec, created=0, subnets=subnets)
+
+
+def _endpoint(network: Network, published: tuple[PortBinding, ...], number: int = 1) -> Endpoint:
     return Endpoint(
         id=EndpointId("e" * 64),
         network=network.id,
         container=ContainerId("a" * 64),
         mac="02:00:00:00:00:02",
         addresses=tuple(
-            ip_interface(f"{subnet.prefix.network_address + 2}/{subnet.prefix.prefixlen}") for subnet in network.subnets
+            ip_interface(f"{subnet.prefix.network_address + 1 + number}/{subnet.prefix.prefixlen}")
+            for subnet in network.subnets
         ),
         names=("web",),
         published=published,

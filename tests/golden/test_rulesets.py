@@ -31,7 +31,7 @@ def test_every_golden_file_is_of_a_scenario(listed: dict[str, str]) -> None:
 
 
 @needs_root
-@pytest.mark.parametrize("name", ["static", "user", *(scenario.name for scenario in SCENARIOS)])
+@pytest.mark.parametrize("name", ["static", "user", "policy", *(scenario.name for scenario in SCENARIOS)])
 def test_the_kernel_lists_what_is_golden(listed: dict[str, str], name: str) -> None:
     assert listed[f"{name}.nft"] == rulesets.golden(f"{name}.nft"), "tools/write-rulesets, and look at the difference"
 

@@ -27,12 +27,22 @@ _BATCH = 32
 _DATAGRAM = 65535
 _IPV6_RECVPKTINFO, _IPV6_PKTINFO = 49, 50
 _SO_DETACH_FILTER = 27
+# On the packets that are relayed for others than the host itself; net.policytables looks for it.
+RELAYED = 0x20000000
+_LOOPBACK = ("127.0.0.1", "::1", "::ffff:127.0.0.1")
 # struct linger: on, 0 seconds.
 _NO_LINGER = struct.pack("ii", 1, 0)
 
 
 def _family(address: str) -> int:
     return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+def _mark_relayed(onward: socket.socket, peer: tuple[object, ...]) -> None:
+    """What comes from outside goes on from this host's own address; policies of networks tell it by the mark."""
+    if peer[0] not in _LOOPBACK:
+        with suppress(OSError):
+            onward.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, RELAYED)
 
 
 class StreamRelay:
@@ -59,12 +69,13 @@ class StreamRelay:
     def _ready(self, _events: int) -> None:
         with suppress(OSError):
             for _ in range(_BATCH):
-                accepted, _peer = self._socket.accept()
-                self._join(accepted)
+                accepted, peer = self._socket.accept()
+                self._join(accepted, peer)
 
-    def _join(self, accepted: socket.socket) -> None:
+    def _join(self, accepted: socket.socket, peer: tuple[object, ...]) -> None:
         accepted.setblocking(False)
         onward = socket.socket(_family(self._target[0]), socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        _mark_relayed(onward, peer)
         onward.setsockopt(socket.IPPROTO_TCP, socket.TCP_SYNCNT, _SYN_REPEATS)
         if len(self._pairs) >= _MAX_CONNECTIONS or onward.connect_ex(self._target) not in (0, EINPROGRESS):
             _abort(accepted)
@@ -242,6 +253,7 @@ class DatagramRelay:
 
     def _admit(self, peer: tuple[object, ...], via: list[tuple[int, int, bytes]]) -> _Client:
         onward = socket.socket(_family(self._target[0]), socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        _mark_relayed(onward, peer)
         try:
             onward.connect(self._target)
         except OSError:

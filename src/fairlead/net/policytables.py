@@ -22,6 +22,8 @@ _VOLATILE = re.compile(r"(?:flows|closing)[46]\Z|.*_(?:names|live)[46]\Z")
 
 # Says that a packet met its rules inside the bridge: br_netfilter, where it is on, shows it to the IP hooks as well.
 _SEEN = "0x10000000"
+# On what the resolver process relays to a container for somebody outside: published ports that cannot be translated.
+_RELAYED = "0x20000000"
 
 
 def flow(version: int, *, answer: bool = False) -> str:
@@ -103,6 +105,10 @@ _CHAINS: Mapping[tuple[str, str], tuple[str, tuple[str, ...]]] = {
             f"icmpv6 type {_DISCOVERY} accept",
             "iifname vmap @networks",
         ),
+    ),
+    (ROUTED, "output"): (
+        "type filter hook output priority filter - 5; policy accept;",
+        (f'meta mark & {_RELAYED} != 0 oifname vmap @networks comment "the host as somebody\'s listener"',),
     ),
     (BRIDGED, "admitted"): ("", _remembered(answer=False)),
     (BRIDGED, "answered"): ("", _remembered(answer=True)),
