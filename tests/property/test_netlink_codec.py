@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 import struct
 from collections.abc import Callable
+from functools import partial
 from ipaddress import IPv4Interface, IPv6Interface
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairlead.kernel.netlink import codec, ct, frames, neighbours, rules, tc
+from fairlead.kernel.netlink import codec, ct, frames, neighbours, rules, tables, tc
 from fairlead.kernel.netlink.codec import RouteEntry
 from fairlead.kernel.netlink.frames import NetlinkError
 
+TABLE_READERS = (tables.read_chain, tables.read_rule, tables.read_set, tables.read_counter)
 READERS: tuple[Callable[[memoryview], object], ...] = (
     codec.read_link,
     codec.read_address,
@@ -24,6 +26,7 @@ READERS: tuple[Callable[[memoryview], object], ...] = (
     tc.read_qdisc,
     tc.read_redirect,
     ct.read_entry,
+    *(partial(read, table=f"{family} fairlead-policy") for read in TABLE_READERS for family in ("inet", "bridge")),
 )
 interfaces = st.builds(lambda ip, length: IPv4Interface((ip, length)), st.ip_addresses(v=4), st.integers(0, 32)) | (
     st.builds(lambda ip, length: IPv6Interface((ip, length)), st.ip_addresses(v=6), st.integers(0, 128))
@@ -44,9 +47,14 @@ shaped = st.builds(
     st.sampled_from(["tbf", "netem", "u32"]),
     st.lists(attribute | nested, max_size=4),
 )
+of_policies = st.builds(
+    lambda family, parts: struct.pack(">BBH", family, 0, 0) + frames.text(1, "fairlead-policy") + b"".join(parts),
+    st.sampled_from([1, 7]),
+    st.lists(attribute | nested, max_size=6),
+)
 
 
-@given(st.binary() | bodies | shaped, st.sampled_from(READERS))
+@given(st.binary() | bodies | shaped | of_policies, st.sampled_from(READERS))
 def test_readers_raise_only_their_own_error(raw: bytes, read: Callable[[memoryview], object]) -> None:
     with contextlib.suppress(NetlinkError):
         read(memoryview(raw))

@@ -32,7 +32,7 @@ _LABEL_VALUE = re.compile(r"[^\x00-\x1f\x7f]{0,1024}\Z")
 _DNS = re.compile(
     r"(\*\.)?(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*\Z"
 )
-_PORT = re.compile(r"(\d+)(?:-(\d+))?(?:/(\w*))?\Z", re.ASCII)
+_PORT = re.compile(r"(\d+)(?:-(\d+))?(?:/(\w+))?\Z", re.ASCII)
 
 
 class RuleBody(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
