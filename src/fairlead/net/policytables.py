@@ -173,7 +173,8 @@ def written(policing: Policing, there: Names = (), known: Policing | None = None
     chains = [chain for chain in policing.chains if chain not in same or ("chain", *chain[:2]) not in names]
     counters = [("counter", table, name) for name in policing.counters for table in TABLES]
     lines = [f"add counter {table} {name}" for word, table, name in counters if (word, table, name) not in names]
-    lines += [f"add set {table} {name} {{ {spec} }}" for table, name, spec in policing.sets]
+    # A set's name says its type: one that is there is the right one. Declaring it again would cost as much as a rule.
+    lines += [f"add set {t} {name} {{ {spec} }}" for t, name, spec in policing.sets if ("set", t, name) not in names]
     for table, name, _ in chains:
         lines += [f"add chain {table} {name}", f"flush chain {table} {name}"]
     lines += [f"add rule {table} {name} {rule}" for table, name, rules in chains for rule in rules]
