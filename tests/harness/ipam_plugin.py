@@ -87,8 +87,8 @@ CALLS = {
     "ReleasePool": release_pool,
     "RequestAddress": request_address,
     "ReleaseAddress": release_address,
-    "State": state,
 }
 
 if __name__ == "__main__":
-    serve(["IpamDriver"], {f"IpamDriver.{name}": call for name, call in CALLS.items()}, "Error")
+    calls = {f"IpamDriver.{name}": call for name, call in CALLS.items()}
+    serve(["IpamDriver"], {"Plugin.State": state, **calls}, "Error")

@@ -7,16 +7,35 @@ endpoint this one), ``route=CIDR[,VIA]``. With GLOBAL in the environment its sco
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from plugin_server import Answer, Refused, serve
 
 Message = dict[str, Any]
 
-networks: dict[str, Message] = {}
-endpoints: dict[str, Message] = {}
+FILE = Path(sys.argv[2]).with_suffix(".state")
+
+networks: dict[str, Message]
+endpoints: dict[str, Message]
+networks, endpoints = json.loads(FILE.read_text()) if FILE.exists() else ({}, {})
+
+
+def kept(call: Callable[[Message], Answer]) -> Callable[[Message], Answer]:
+    """What the call changed outlives this program."""
+
+    def keeping(message: Message) -> Answer:
+        try:
+            return call(message)
+        finally:
+            FILE.write_text(json.dumps([networks, endpoints]))
+
+    return keeping
 
 
 def run(*argv: str, check: bool = True, text: str | None = None) -> None:
@@ -137,6 +156,12 @@ def withdraw(message: Message) -> Answer:
     return {}
 
 
+def state(_: Message) -> Answer:
+    """For the tests: what is held."""
+    held = {"networks": sorted(networks), "endpoints": sorted(endpoints)}
+    return held if networks or endpoints else {}
+
+
 CALLS = {
     "GetCapabilities": capabilities,
     "CreateNetwork": create_network,
@@ -151,4 +176,5 @@ CALLS = {
 }
 
 if __name__ == "__main__":
-    serve(["NetworkDriver"], {f"NetworkDriver.{name}": call for name, call in CALLS.items()}, "Err")
+    calls = {f"NetworkDriver.{name}": kept(call) for name, call in CALLS.items()}
+    serve(["NetworkDriver"], {"Plugin.State": state, **calls}, "Err")

@@ -47,12 +47,18 @@ def serve(implements: list[str], calls: Calls, error_key: str) -> None:
             with open(log, "a", encoding="utf-8") as file:
                 file.write(json.dumps({"call": method, "message": message}) + "\n")
             fault = json.loads(faults.read_text() or "{}").get(method) if faults.exists() else None
-            if fault is not None:
+            if fault is not None and not self._late(fault):
                 self._fail(fault)
             elif method not in known:
                 self._answer(404, b"404 page not found\n")
             else:
                 self._answer(200, _outcome(known[method], message, error_key))
+
+        def _late(self, fault: dict[str, Any]) -> bool:
+            """``then``: after ``hang`` seconds the call is served after all."""
+            if "then" in fault:
+                time.sleep(fault["hang"])
+            return "then" in fault
 
         def _fail(self, fault: dict[str, Any]) -> None:
             """``hang``: seconds without an answer; ``die``: the program ends; ``raw``: these bytes are the answer."""

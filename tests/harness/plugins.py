@@ -1,4 +1,7 @@
-"""Plugins of the tests' own, run as programs on the engine's host, and what was said to them."""
+"""Plugins of the tests' own, run as programs on the engine's host, and what was said to them.
+
+Test modules import these fixtures by name.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,14 @@ import http.client
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.engine import UnixConnection, wait_until
-from harness.machine import Host
+import pytest
+
+from harness.engine import Engine, UnixConnection, wait_until
+from harness.machine import Host, Machine
 
 HERE = Path(__file__).parent
 
@@ -21,6 +26,7 @@ class Plugin:
 
     def __init__(self, host: Host, directory: Path, kind: str, name: str) -> None:
         self.name, self.socket = name, directory / f"{name}.sock"
+        self.kind = {"network": "NetworkDriver", "ipam": "IpamDriver"}[kind]
         self._host, self._program = host, HERE / f"{kind}_plugin.py"
         self._log, self._faults = directory / f"{name}.calls", directory / f"{name}.faults"
         self._process: subprocess.Popen[bytes] | None = None
@@ -44,9 +50,17 @@ class Plugin:
         self._process.kill()
         self._process.wait(timeout=10)
 
+    @property
+    def runs(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
     def close(self) -> None:
-        if self._process is not None and self._process.poll() is None:
+        if self.runs:
             self.kill()
+
+    def state(self) -> dict[str, Any]:
+        """What it holds: all that was made and not removed."""
+        return self.ask("Plugin.State")
 
     def ask(self, method: str) -> dict[str, Any]:
         """A call of the test's own."""
@@ -80,3 +94,40 @@ class Plugin:
     def last(self, call: str) -> dict[str, Any]:
         """The last message of that call."""
         return [message for name, message in self.calls() if name == call][-1]
+
+
+@pytest.fixture(scope="module")
+def directory(machine: Machine) -> Path:
+    path = machine.base / "plugins"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture(scope="module")
+def daemon_flags(directory: Path) -> list[str]:
+    return ["--plugin-dir", str(directory), "--plugin-timeout", "2s"]
+
+
+@pytest.fixture
+def net(engine: Engine, directory: Path) -> Iterator[Plugin]:
+    """The network plugin ``testnet``; whatever a test breaks in it, it runs again at the end of the test."""
+    yield from _running(engine, Plugin(engine.host, directory, "network", "testnet"))
+
+
+@pytest.fixture
+def ipam(engine: Engine, directory: Path) -> Iterator[Plugin]:
+    """The IPAM plugin ``testipam``. In the end it holds nothing."""
+    yield from _running(engine, Plugin(engine.host, directory, "ipam", "testipam"))
+
+
+def _running(engine: Engine, plugin: Plugin) -> Iterator[Plugin]:
+    plugin.start()
+    yield plugin
+    plugin.faults({})
+    if not plugin.runs:
+        plugin.start()
+    engine.clear()
+    wait_until(lambda: plugin.state() == {}, f"nothing is left at {plugin.name}: {plugin.state()}", 10, every=0.1)
+    plugin.close()
+    for leftover in plugin.socket.parent.glob(f"{plugin.name}.*"):
+        leftover.unlink()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from fairlead import ids
 from fairlead.engine import default_bridge
+from fairlead.engine.outside.wayout import attached_name
 from fairlead.errors import Conflict, EngineError, Forbidden, InvalidArgument, NotFound, PluginRefused, Unavailable
 from fairlead.ids import NetworkId
 from fairlead.kernel import sysctl
@@ -178,7 +179,11 @@ class Networks:
         used = self._engine.index.used(network.id)
         return NetworkView(
             network=network,
-            endpoints=[(c.name, endpoint) for key, endpoint in endpoints.items() if (c := containers.get(key))],
+            endpoints=[
+                (attached_name(network, c), endpoint)
+                for key, endpoint in endpoints.items()
+                if (c := containers.get(key))
+            ],
             usage={subnet.prefix: ipam.usage(subnet, used) for subnet in network.subnets},
         )
 

@@ -491,6 +491,17 @@ class Sandboxes:
         with contextlib.suppress(EngineError):
             self._engine.kernel.apply(plan(new | old, old))
         await self._joining.forget(failed)
+        if others := self._joining.concerned(before.endpoints):
+            await self._lead_back(before, after, others)
+
+    async def _lead_back(self, before: Container, after: Container, others: Sequence[EndpointId]) -> None:
+        """Whoever was told that default routes moved is told that they did not."""
+        said = {endpoint.id: endpoint.outside for endpoint in after.endpoints if endpoint.id in others}
+        endpoints = tuple(replace(e, outside=said.get(e.id, e.outside)) for e in before.endpoints)
+        try:
+            await self._joining.rerouted(self._engine.index.save(replace(before, endpoints=endpoints)))
+        except (EngineError, OSError) as error:
+            log.warning("%s: %s", before.name, error)
 
     def reapply(self, before: Container, after: Container) -> None:
         """What ``before`` wanted of the kernel becomes what ``after`` does; the record is saved already."""

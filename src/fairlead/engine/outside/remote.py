@@ -160,9 +160,8 @@ class NetworkPlugin(Outside):
         """Who leads the container out also publishes its ports."""
         carries, progress = endpoint.gateway4 or endpoint.gateway6, _progress(endpoint)
         if carries and not progress.programmed:
-            # Written down first: who is asked twice to revoke does no harm.
-            endpoint = _with(endpoint, _Progress(programmed=True))
             await self._ask_if_known("ProgramExternalConnectivity", {**_ids(endpoint), "Options": _ports(container)})
+            endpoint = _with(endpoint, _Progress(programmed=True))
         elif progress.programmed and not carries:
             await self._ask_if_known("RevokeExternalConnectivity", _ids(endpoint))
             endpoint = _with(endpoint, _Progress())
@@ -186,7 +185,8 @@ class NetworkPlugin(Outside):
 
     async def leave(self, network: Network, endpoint: Endpoint, namespace: Namespace | None) -> None:
         failure: EngineError | None = None
-        if _progress(endpoint).programmed:
+        # Who carries a default route was to publish: how far that came is not known after a crash.
+        if _progress(endpoint).programmed or endpoint.gateway4 or endpoint.gateway6:
             try:
                 await self._ask_if_known("RevokeExternalConnectivity", _ids(endpoint))
             except PluginError as error:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fairlead.errors import Conflict, NotFound
+from fairlead.ids import short
 from fairlead.model.container import Container
 from fairlead.model.endpoint import Endpoint, EndpointSpec
 from fairlead.model.network import Network, NetworkSpec
@@ -26,6 +27,12 @@ _SPEC = NetworkSpec(
         "com.docker.network.bridge.enable_ip_masquerade": "true",
     },
 )
+
+
+def attached_name(network: Network, container: Container) -> str:
+    """What a network's inspection calls the container: an endpoint that nobody asked for has Docker's name for it."""
+    added = network.name == GATEWAY_BRIDGE and GATEWAY_BRIDGE not in container.spec.networks
+    return f"gateway_{short(container.id)}" if added else container.name
 
 
 class WayOut:
