@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -235,3 +236,55 @@ def test_what_cannot_be_is_said_in_one_line(engine: Engine, flags: list[str], wo
     finally:
         engine.start()
     assert "docker0" in engine.host.run("ip", "link")
+
+
+def fetches(engine: Engine, name: str, address: str, port: int = 80) -> bool:
+    url = f"http://{address}:{port}/"
+    done = engine.docker("exec", name, "timeout", "1", "wget", "-q", "-O-", url, check=False)
+    return "Welcome" in done.stdout
+
+
+@pytest.mark.docker_option("--icc", section="daemon")
+def test_containers_of_the_default_bridge_are_kept_from_each_other(engine: Engine) -> None:
+    with engine.with_flags("--icc=false"):
+        web(engine, "-p", "8080:80")
+        sleeper(engine, "box")
+        assert not fetches(engine, "box", engine.address("web"))
+        assert not pings(engine, "box", engine.address("web"))
+        assert pings(engine, "box", PEER4)
+        assert engine.machine.peer.reaches(HOST4, 8080)
+
+
+@pytest.mark.docker_option("--link", section="modes", shows="with --icc=false: to the exposed ports, and to no others")
+@pytest.mark.docker_option("--icc", section="daemon", shows="what a --link names is let through")
+@pytest.mark.parametrize("bridged", ["0", "1"])
+def test_links_are_let_through_where_nothing_else_is(engine: Engine, bridged: str) -> None:
+    engine.host.run("sysctl", "-qw", f"net.bridge.bridge-nf-call-iptables={bridged}")
+    with engine.with_flags("--icc=false"):
+        web(engine, "--expose", "8000", name="db")
+        engine.docker("exec", "-d", "db", "nc", "-lk", "-p", "7000", "-e", "cat")
+        sleeper(engine, "app", "--link", "db:store")
+        sleeper(engine, "stranger")
+        assert fetches(engine, "app", "store")
+        assert fetches(engine, "app", "store")  # no redirect of the host's has led it astray
+        assert not fetches(engine, "app", "store", 7000)
+        assert not pings(engine, "app", "store")
+        assert not fetches(engine, "stranger", engine.address("db"))
+        assert not pings(engine, "db", engine.address("app"))
+        engine.docker("stop", "-t", "0", "db")
+        assert "links4" not in _elements(engine)
+        engine.docker("start", "db")
+        engine.listens("db", 80)
+        assert fetches(engine, "app", "store")
+        engine.kill()
+        engine.start()
+        assert fetches(engine, "app", "store")
+        engine.docker("rm", "-f", "app")
+        assert "links4" not in _elements(engine)
+
+
+def _elements(engine: Engine) -> dict[str, str]:
+    """The sets and maps of our table that have elements."""
+    listing = engine.host.run("nft", "list", "table", "inet", "fairlead")
+    found = re.findall(r"^\t(?:set|map) (\S+) \{(.*?)^\t\}", listing, re.MULTILINE | re.DOTALL)
+    return {name: body for name, body in found if "elements = {" in body}

@@ -12,7 +12,7 @@ from fairlead.model.host import HostFacts
 from fairlead.model.network import Network, NetworkSpec
 from fairlead.model.policy import Action
 from fairlead.model.port import ContainerPort, PortBinding, Protocol
-from fairlead.net import ipam, policing, policytables, ruleset
+from fairlead.net import firewall, ipam, policing, policytables, ruleset
 from fairlead.net.drivers import DRIVERS
 from fairlead.net.policing import Member
 from fairlead.net.state import Add, Element, Policing
@@ -37,6 +37,7 @@ class Scenario:
     internal: bool = False
     published: tuple[PortBinding, ...] | None = None
     settings: Settings = field(default_factory=Settings)
+    linked: tuple[ContainerPort, ...] = ()
 
 
 def _bindings(
@@ -111,6 +112,14 @@ SCENARIOS = (
         says="The ports of the bridge are isolated from each other; the element keeps them from each other through the "
         "gateway as well. Published ports stay reachable.",
         options={f"{_BRIDGE}.enable_icc": "false"},
+    ),
+    Scenario(
+        name="link",
+        title="A link where containers are kept from each other",
+        command="fairlead daemon --icc=false\ndocker run --name db --expose 5432 postgres\ndocker run --link db app",
+        says="What `app` (172.17.0.3) sends to the exposed port of `db` (172.17.0.2) is routed and let through.",
+        options={f"{_BRIDGE}.enable_icc": "false"},
+        linked=(ContainerPort(port=5432),),
     ),
     Scenario(
         name="internal",
@@ -257,7 +266,14 @@ def elements(scenario: Scenario) -> frozenset[Element]:
     network = _network(scenario)
     endpoints = () if scenario.published is None else (_endpoint(network, scenario.published),)
     facts = DRIVERS["bridge"].wants(network, endpoints, World(settings=scenario.settings, host=HostFacts()))
-    return frozenset(fact for fact in facts if isinstance(fact, Element))
+    db, app = (_at(network, ip_address(text)) for text in ("172.17.0.2", "172.17.0.3"))
+    return frozenset(
+        (*(fact for fact in facts if isinstance(fact, Element)), *firewall.link_elements(app, db, scenario.linked))
+    )
+
+
+def _at(network: Network, address: IPv4Address | IPv6Address) -> Endpoint:
+    return replace(_endpoint(network, ()), addresses=(ip_interface(f"{address}/16"),))
 
 
 def _network(scenario: Scenario) -> Network:

@@ -123,10 +123,10 @@ class Engine:
             self.stop()
             self.start()
             yield
-            self.clear()
         finally:
             self.flags = usual
             if self._process is not None and self._process.poll() is None:
+                self.clear()
                 self.stop()
             self.start()
 

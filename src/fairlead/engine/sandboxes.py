@@ -18,7 +18,7 @@ import msgspec
 
 from fairlead import ids
 from fairlead.dns.view import Adopted, EndpointNames, View
-from fairlead.engine import adverts
+from fairlead.engine import adverts, linking
 from fairlead.engine.endpoints import Decider
 from fairlead.engine.modes import has_own_sandbox, joined, network_mode
 from fairlead.engine.naming import Naming
@@ -77,6 +77,7 @@ class Sandboxes:
             links = driver.endpoint_wants(network, endpoint, world) | driver.sandbox_wants(network, endpoint, world)
             facts |= links | shaping.wants(network, endpoint, links)
             facts.update(self._engine.policies.facts(network, endpoint))
+            facts.update(linking.facts(self._engine, network, endpoint))
         return frozenset(facts)
 
     def is_open(self, container: ContainerId) -> bool:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from fairlead.model.address import Interface, Ip, Prefix
 from fairlead.model.endpoint import Endpoint
-from fairlead.model.port import PortBinding, Protocol
+from fairlead.model.port import ContainerPort, PortBinding, Protocol
 from fairlead.net.state import Element
 
 _LOOPBACK6 = IPv6Address("::1")
@@ -177,6 +177,15 @@ def _reachable_ports(endpoint: Endpoint) -> Iterator[Element]:
             span = str(low) if low == high else f"{low}-{high}"
             for interface in endpoint.addresses:
                 yield Element(container=f"ports{interface.version}", key=f"{interface.ip} . {protocol} . {span}")
+
+
+def link_elements(parent: Endpoint, child: Endpoint, ports: Iterable[ContainerPort]) -> Iterator[Element]:
+    """What lets ``parent`` connect to these ports of ``child`` on a network without ICC; IPv4 only, as in Docker."""
+    one, other = address_of(parent, 4), address_of(child, 4)
+    if one is None or other is None:
+        return
+    for port in ports:
+        yield Element(container="links4", key=f"{one.ip} . {other.ip} . {port.protocol} . {port.port}")
 
 
 def _first(pair: tuple[Protocol, int]) -> Protocol:

@@ -40,6 +40,10 @@ CONTAINERS: Mapping[str, Container] = {
     "bridges": Container("ifname", "from and to networks of ours"),
     "same_bridge": Container("ifname . ifname", "between containers of one network, where the host sees them"),
     "no_icc": Container("ifname", "from networks whose containers are kept from each other"),
+    "links4": Container(
+        "ipv4_addr . ipv4_addr . inet_proto . inet_service",
+        "from a container to one that it links to, though ICC is off",
+    ),
     "internal": Container("ifname", "from and to networks without a way in or out"),
     "open": Container("nf_proto . ifname", "to any port of networks in mode nat-unprotected"),
     "routed": Container("nf_proto . ifname", "to published ports, and ICMP, of networks in mode routed"),
@@ -110,6 +114,7 @@ _CHAINS = f"""\
 		ct state established,related accept comment "answers, and all but the first packet of what was let in"
 		iifname "{IN}" meta mark set 0x0 comment "the mark has served"
 		iifname . oifname @same_bridge iifname != @no_icc accept comment "neighbours, by br_netfilter or through us"
+		ip saddr . ip daddr . meta l4proto . th dport @links4 accept comment "to a linked container, though ICC is off"
 		iifname @internal drop comment "from an internal network to elsewhere"
 		oifname @internal drop comment "from elsewhere to an internal network"
 @marked@		ct state invalid iifname @bridges drop comment "would leave with the container's own address"
@@ -153,6 +158,11 @@ _CHAINS = f"""\
 		meta nfproto ipv6 meta l4proto . th dport @judged6 meta priority set {PRIORITY} comment "{_LET_IN}"
 		ip daddr . meta l4proto . th dport @judged4_at meta priority set {PRIORITY} comment "{_LET_IN}"
 		ip6 daddr . meta l4proto . th dport @judged6_at meta priority set {PRIORITY} comment "{_LET_IN}"
+	}}
+
+	chain redirects {{
+		type filter hook output priority filter; policy accept;
+		icmp type redirect oifname @no_icc drop comment "the shorter way it tells of is shut"
 	}}
 
 	chain output {{

@@ -11,7 +11,6 @@ from fairlead.model.network import IpamConfig, Network, NetworkSpec
 from fairlead.net.drivers import sublink
 from fairlead.net.upstreams import upstreams
 
-_LINKLESS = frozenset({"host", "null"})
 _CNI = "cni"
 
 

@@ -350,3 +350,21 @@ def test_with_direct_routing_published_ports_are_listed_for_all() -> None:
     wants = bridge.wants(network(), [endpoint(published=(binding("0.0.0.0", 8080, 80),))], open_world)
     elements = {(fact.container, fact.key) for fact in wants if isinstance(fact, Element)}
     assert {("direct", '"br-0123456789ab"'), ("ports4", "10.1.0.5 . tcp . 80")} <= elements
+
+
+@pytest.mark.parametrize(
+    ("icc", "default", "adopted", "wanted"),
+    [
+        ("false", "true", False, "1"),
+        ("false", "true", True, "1"),
+        ("true", "true", True, "0"),
+        ("true", "true", False, None),
+        ("false", "false", False, None),
+    ],
+)
+def test_the_host_routes_between_isolated_ports_of_the_default_bridge(
+    icc: str, default: str, adopted: bool, wanted: str | None
+) -> None:
+    options = {f"{B}.name": "br0", f"{B}.enable_icc": icc, f"{B}.default_bridge": default}
+    state = bridge.network_wants(replace(network(options=options), bridge="br0", adopted=adopted), WORLD)
+    assert sysctls(state).get("net/ipv4/conf/br0/proxy_arp_pvlan") == wanted

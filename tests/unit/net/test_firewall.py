@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from fairlead.model.port import Protocol
+from fairlead.model.port import ContainerPort, Protocol
 from fairlead.net import firewall
 from fairlead.net.firewall import GatewayMode, Perimeter
 from fairlead.net.state import Element
@@ -187,3 +187,13 @@ def test_judged_ports_are_named_beside_their_translation_but_not_on_loopback() -
     }
     openly = shown(firewall.endpoint_elements(perimeter("10.1.0.0/24", "fd00:1::/64"), home))
     assert found - openly == {text for text in found if text.startswith("judged")}
+
+
+def test_a_link_is_an_element_for_each_exposed_port() -> None:
+    parent, child = endpoint("10.1.0.5/24", "fd00:1::5/64"), endpoint("10.1.0.6/24")
+    exposed = [ContainerPort(port=80), ContainerPort(port=53, protocol=Protocol.UDP)]
+    assert shown(firewall.link_elements(parent, child, exposed)) == {
+        "links4 10.1.0.5 . 10.1.0.6 . tcp . 80",
+        "links4 10.1.0.5 . 10.1.0.6 . udp . 53",
+    }
+    assert shown(firewall.link_elements(endpoint("fd00:1::5/64"), child, exposed)) == set()

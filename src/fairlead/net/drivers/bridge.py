@@ -148,6 +148,11 @@ def _sysctls(network: Network, bridge: str, world: World) -> Iterator[Sysctl]:
         yield Sysctl(ns=HOST, key=f"net/ipv4/conf/{bridge}/route_localnet", value="1")
         if world.settings.ip_forward:
             yield Sysctl(ns=HOST, key="net/ipv4/ip_forward", value="1")
+    options = parse_options(network.spec)
+    if options.default_bridge and (network.adopted or not options.icc):
+        # For --link: what isolated ports send each other is routed by the host, and let through or not by its firewall.
+        yield Sysctl(ns=HOST, key=f"net/ipv4/conf/{bridge}/proxy_arp_pvlan", value="0" if options.icc else "1")
+        yield Sysctl(ns=HOST, key=f"net/ipv4/neigh/{bridge}/proxy_delay", value="0")
     if world.host.ipv6 and (6 in versions or not network.adopted):
         # Without an IPv6 subnet the bridge needs no link-local address that containers could reach the host by.
         yield Sysctl(ns=HOST, key=f"net/ipv6/conf/{bridge}/disable_ipv6", value="0" if 6 in versions else "1")
