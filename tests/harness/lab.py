@@ -217,12 +217,13 @@ class Lab:
         by_id = {network.id: network for network in self.networks.values()}
         facts: set[Fact] = set()
         for network in by_id.values():
-            if bridge.is_judged(network, self.world):
+            driver = DRIVERS[network.driver]
+            if network.driver == "bridge" and bridge.is_judged(network, self.world):
                 facts |= judgement.facts(ipv6=self.world.host.ipv6)
             mine = [endpoint for endpoint in self.endpoints.values() if endpoint.network == network.id]
-            facts |= DRIVERS["bridge"].wants(network, mine, self.world)
+            facts |= driver.wants(network, mine, self.world)
             for endpoint in mine:
-                facts |= DRIVERS["bridge"].sandbox_wants(network, endpoint, self.world)
+                facts |= driver.sandbox_wants(network, endpoint, self.world)
         return frozenset(facts)
 
     def settle(self) -> None:
