@@ -1,4 +1,4 @@
-"""VLAN sub-interfaces as parents: made where they are missing, shared, removed with the last network that wants them."""
+"""VLAN sub-interfaces as parents: made where they are missing, shared, removed with the last network on them."""
 
 from __future__ import annotations
 
