@@ -18,7 +18,8 @@ package imports only what stands above it here (import-linter holds this law):
     boot.py    the first moments: one daemon per data root, the resolver process started, the rest loaded
     daemon.py  builds everything, hands it down, runs it: the only file that wires
     client/    HTTP client of the API
-    cli/       the command line; speaks through client/ only
+    compose/   projects of many containers: files, plan (pure), execution through client/ only
+    cli/       the command line; speaks through client/ and compose/ only
 """
 
 __version__ = "0.1.0"

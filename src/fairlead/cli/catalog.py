@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import NamedTuple
 
 from fairlead.cli.command import Command
+from fairlead.cli.flags import Flag
 
 
 class Entry(NamedTuple):
@@ -23,12 +24,16 @@ class Entry(NamedTuple):
 
 
 class Group(NamedTuple):
-    """A noun with its commands; ``top`` names those that are also called without the noun, and how."""
+    """A noun with its commands; ``top`` names those that are also called without the noun, and how.
+
+    ``flags`` is the module that has FLAGS, for a noun that takes flags before the verb.
+    """
 
     short: str
     entries: Mapping[str, Entry]
     top: Mapping[str, str]
     aliases: Mapping[str, str]
+    flags: str = ""
 
 
 def _same(*names: str) -> dict[str, str]:
@@ -111,7 +116,36 @@ _SYSTEM = {
     "prune": Entry("prune", "SYSTEM", "Remove unused data"),
 }
 
+_COMPOSE = {
+    "config": Entry("compose.look", "CONFIG", "Parse, resolve and render compose file in canonical format"),
+    "cp": Entry("compose.inside", "CP", "Copy files/folders between a service container and the local filesystem"),
+    "create": Entry("compose.up", "CREATE", "Creates containers for a service"),
+    "down": Entry("compose.down", "DOWN", "Stop and remove containers, networks"),
+    "events": Entry("compose.look", "EVENTS", "Receive real time events from containers"),
+    "exec": Entry("compose.inside", "EXEC", "Execute a command in a running container"),
+    "images": Entry("compose.look", "IMAGES", "List images used by the created containers"),
+    "kill": Entry("compose.down", "KILL", "Force stop service containers"),
+    "logs": Entry("compose.logs", "LOGS", "View output from containers"),
+    "ls": Entry("compose.look", "LS", "List running compose projects"),
+    "pause": Entry("compose.down", "PAUSE", "Pause services"),
+    "port": Entry("compose.look", "PORT", "Print the public port for a port binding"),
+    "ps": Entry("compose.look", "PS", "List containers"),
+    "pull": Entry("compose.up", "PULL", "Pull service images"),
+    "restart": Entry("compose.down", "RESTART", "Restart service containers"),
+    "rm": Entry("compose.down", "RM", "Removes stopped service containers"),
+    "run": Entry("compose.inside", "RUN", "Run a one-off command on a service"),
+    "scale": Entry("compose.up", "SCALE", "Scale services"),
+    "start": Entry("compose.down", "START", "Start services"),
+    "stop": Entry("compose.down", "STOP", "Stop services"),
+    "top": Entry("compose.look", "TOP", "Display the running processes"),
+    "unpause": Entry("compose.down", "UNPAUSE", "Unpause services"),
+    "up": Entry("compose.up", "UP", "Create and start containers"),
+    "version": Entry("compose.look", "VERSION", "Show the Compose version information"),
+    "wait": Entry("compose.inside", "WAIT", "Block until containers of all (or specified) services stop"),
+}
+
 GROUPS: Mapping[str, Group] = {
+    "compose": Group("Define and run multi-container applications", _COMPOSE, {}, {}, "compose.common"),
     "container": Group(
         "Manage containers",
         _CONTAINER,
@@ -167,3 +201,9 @@ def aliases_of(entry: Entry) -> list[str]:
         found += [f"{noun} {alias}" for alias, name in group.aliases.items() if name in names]
         found += [top for top, name in group.top.items() if name in names]
     return found
+
+
+def load_flags(group: Group) -> Sequence[Flag]:
+    """The flags between the noun and its verb."""
+    flags: Sequence[Flag] = import_module(f"fairlead.cli.{group.flags}").FLAGS
+    return flags

@@ -46,6 +46,7 @@ class Context:
         self._client: Client | None = None
         self.environment = environment
         self.path = path
+        self.group: Values | None = None  # the flags between a noun and its verb, where the noun has any
 
     @property
     def client(self) -> Client:

@@ -96,6 +96,12 @@ class Values:
         self._flags: Mapping[str, Flag] = {flag.name: flag for flag in flags}
         self._given: dict[str, Any] = {}
 
+    def with_value(self, name: str, value: object) -> Values:
+        """A copy in which this flag was given as well."""
+        copy = Values(tuple(self._flags.values()))
+        copy._given = {**self._given, name: value}
+        return copy
+
     def changed(self, name: str) -> bool:
         return name in self._given
 

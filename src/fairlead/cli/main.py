@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from fairlead.cli.catalog import GROUPS, Entry, find, find_in
+from fairlead.cli.catalog import GROUPS, Entry, find, find_in, load_flags
 from fairlead.cli.command import Command, Context, check_arguments
 from fairlead.cli.errors import BadArguments, BadFlag, CommandError
 from fairlead.cli.flags import Flag, HelpAsked, Values, parse, several, switch, text
@@ -74,10 +74,22 @@ def _dispatch(options: Values, words: Sequence[str], environment: Mapping[str, s
         return _call(entry, Context(make_client, environment, f"fairlead {name}"), rest)
     if not rest or rest[0] in {"--help", "-h"}:
         return _show_group_help(name)
+    group: Values | None = None
+    if GROUPS[name].flags:
+        try:
+            group, rest = parse(load_flags(GROUPS[name]), rest, interspersed=False)
+        except HelpAsked:
+            return _show_group_help(name)
+        except BadFlag as wrong:
+            return _complain(f"{wrong}\n\nRun 'fairlead {name} --help' for more information", _FLAG_ERROR)
+        if not rest:
+            return _show_group_help(name)
     entry = find_in(GROUPS[name], rest[0])
     if entry is None:
         return _unknown(f"fairlead {name} {rest[0]}", f"fairlead {name}")
-    return _call(entry, Context(make_client, environment, f"fairlead {name} {rest[0]}"), rest[1:])
+    context = Context(make_client, environment, f"fairlead {name} {rest[0]}")
+    context.group = group
+    return _call(entry, context, rest[1:])
 
 
 def _call(entry: Entry, context: Context, words: Sequence[str]) -> int:

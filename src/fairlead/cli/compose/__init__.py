@@ -1,0 +1,1 @@
+"""``fairlead compose``: the verbs on projects."""
