@@ -92,6 +92,7 @@ def test_ports_are_published_by_the_plugin(engine: Engine, net: Plugin) -> None:
     told = net.last("ProgramExternalConnectivity")["Options"]["com.docker.network.portmap"]
     assert told == [{"Proto": 6, "IP": "", "Port": 80, "HostIP": "", "HostPort": 8088, "HostPortEnd": 8088}]
     assert engine.out("port", "web") == "80/tcp -> 0.0.0.0:8088"
+    assert engine.inspect("web")["Fairlead"]["Networks"]["plug"]["Plugin"]["test.plugin"] == "says so"
     assert engine.machine.peer.reaches(HOST4, 8088)
     engine.docker("stop", "-t", "0", "web")
     assert net.names()[-3:] == ["RevokeExternalConnectivity", "Leave", "DeleteEndpoint"]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import itertools
+import os
 import ssl
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -121,7 +123,10 @@ def _tls(files: TlsFiles) -> ssl.SSLContext:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, aiohttp.ClientConnectorError):
-        return f"cannot connect: {error.os_error.strerror or error.os_error}"
+        # Over TCP, asyncio puts the address where the reason should be.
+        cause = error.os_error
+        known = not isinstance(cause, ssl.SSLError) and cause.errno in errno.errorcode
+        return f"cannot connect: {os.strerror(cause.errno or 0) if known else cause}"
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return "the plugin hung up without an answer"
     return str(error)[:_SHOWN] or type(error).__name__

@@ -154,10 +154,21 @@ def container_inspect(view: Inspected, version: tuple[int, int]) -> dict[str, An
         "Mounts": [mount_point(mount) for mount in container.mounts],
         "Config": _config(container),
         "NetworkSettings": _network_settings(view, version),
-    }
+    } | _ours(view)
     if view.size_root is not None:
         entry |= {"SizeRw": view.size_rw or 0, "SizeRootFs": view.size_root}
     return entry
+
+
+def _ours(view: Inspected) -> dict[str, Any]:
+    """What Docker has no field for, where there is something to say: what plugins tell of their endpoints."""
+    names = {network.id: network.name for network in view.networks.values()}
+    told = {
+        names[endpoint.network]: {"Plugin": dict(endpoint.outside.shown)}
+        for endpoint in view.container.endpoints
+        if endpoint.outside.shown and endpoint.network in names
+    }
+    return {"Fairlead": {"Networks": told}} if told else {}
 
 
 def _state(state: State) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from ipaddress import ip_network
 from itertools import count
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 KEY = "driver"
+
+_LONGEST_INFO = 16 << 10
 
 _EVERYWHERE = (ip_network("0.0.0.0/0"), ip_network("::/0"))
 
@@ -166,9 +168,8 @@ class NetworkPlugin(Outside):
             await self._ask_if_known("RevokeExternalConnectivity", _ids(endpoint))
             endpoint = _with(endpoint, _Progress())
         info = await self._info(endpoint)
-        shown = {name: json.dumps(value) for name, value in info.items()}
         published = words.shown_ports(info) if carries else ()
-        return replace(endpoint, outside=replace(endpoint.outside, shown=shown, published=published))
+        return replace(endpoint, outside=replace(endpoint.outside, shown=_shown(info), published=published))
 
     async def _info(self, endpoint: Endpoint) -> dict[str, Any]:
         try:
@@ -252,6 +253,12 @@ def _name_inside(endpoint: Endpoint, choice: JoinChoice, container: Container, s
     if choice.prefix:
         return next(name for number in count() if (name := f"{choice.prefix[:12]}{number}") not in taken)
     return endpoint.ifname
+
+
+def _shown(info: Mapping[str, Any]) -> dict[str, str]:
+    """What plugins say of an endpoint is for people to read: text as it is, all else as JSON; nothing without end."""
+    shown = {name: value if isinstance(value, str) else json.dumps(value) for name, value in info.items()}
+    return shown if sum(map(len, (*shown, *shown.values()))) <= _LONGEST_INFO else {}
 
 
 def _progress(endpoint: Endpoint) -> _Progress:
