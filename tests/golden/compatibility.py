@@ -18,6 +18,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from golden import publishing
+
 MARKER = "docker_option"
 TESTS = Path(__file__).parents[1]
 PAGE = TESTS.parent / "docs" / "compatibility.md"
@@ -122,7 +124,8 @@ def filled(page: str, name: str, content: str) -> str:
 
 def page() -> str:
     """docs/compatibility.md as it ought to be."""
-    return filled(PAGE.read_text(), "options", options_table(shown()))
+    text = filled(PAGE.read_text(), "options", options_table(shown()))
+    return filled(text, "publishing", publishing.table() + "\n")
 
 
 def write() -> None:

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Protocol as Protocol_
 from typing import TypeVar
 
 from fairlead.ids import ContainerId, EndpointId, NetworkId
@@ -63,6 +64,13 @@ def _span(text: str) -> range:
     return range(int(low), int(high or low) + 1)
 
 
+class Pinned(Protocol_):
+    """What has the path of a network namespace."""
+
+    @property
+    def path(self) -> str: ...
+
+
 class Servers:
     """Answers every TCP connection and every datagram with ``<name> <address of who asks>``."""
 
@@ -74,7 +82,7 @@ class Servers:
         self._thread = threading.Thread(target=self._run, name="servers")
         self._thread.start()
 
-    def serve(self, ns: Namespace, name: str, protocol: str, port: int, address: str = "::") -> None:
+    def serve(self, ns: Pinned, name: str, protocol: str, port: int, address: str = "::") -> None:
         server = inside.run(ns.path, lambda: _listener(protocol, address, port))
         self._selector.register(server, selectors.EVENT_READ, name)
         self._stop.send(b"again")
@@ -244,7 +252,7 @@ class Lab:
 
     def ask(self, who: str, address: str, port: int, protocol: str = "tcp", source: str = "") -> str:
         """What the server at that address answers: its name and the address it saw; "" when nothing comes."""
-        return inside.run(self.space(who).path, lambda: _ask(address, port, protocol, source))
+        return ask(self.space(who).path, address, port, protocol, source=source)
 
     def address(self, name: str, version: int = 4) -> str:
         return str(next(a.ip for a in self.endpoints[name].addresses if a.version == version))
@@ -259,12 +267,19 @@ class Lab:
         self.inside(lambda: self.kernel.nft.run(text))
 
 
-def _ask(address: str, port: int, protocol: str, source: str) -> str:
+def ask(
+    netns: str, address: str, port: int, protocol: str = "tcp", *, source: str = "", patience: float = PATIENCE
+) -> str:
+    """What a server answers to somebody in that namespace; "" when nothing comes in that time."""
+    return inside.run(netns, lambda: _ask(address, port, protocol, source, patience))
+
+
+def _ask(address: str, port: int, protocol: str, source: str, patience: float) -> str:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     kind = socket.SOCK_DGRAM if protocol == "udp" else socket.SOCK_STREAM
     number = getattr(socket, "IPPROTO_SCTP", 132) if protocol == "sctp" else 0
     with socket.socket(family, kind, number) as link, contextlib.suppress(OSError):
-        link.settimeout(PATIENCE)
+        link.settimeout(patience)
         if source:
             link.bind((source, 0))
         link.connect((address, port))

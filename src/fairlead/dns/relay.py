@@ -26,6 +26,9 @@ _SWEEP = 10.0
 _BATCH = 32
 _DATAGRAM = 65535
 _IPV6_RECVPKTINFO, _IPV6_PKTINFO = 49, 50
+_IP_PKTINFO = 8
+# struct in_pktinfo: interface, the address of ours that was asked, the address in the packet.
+_IN_PKTINFO = struct.Struct("=i4s4s")
 _SO_DETACH_FILTER = 27
 # On the packets that are relayed for others than the host itself; net.policytables looks for it.
 RELAYED = 0x20000000
@@ -206,6 +209,14 @@ class _Client:
         self.seen = time.monotonic()
 
 
+def _back(level: int, kind: int, value: bytes) -> tuple[int, int, bytes]:
+    """What was told of a datagram's way here, as what is said of the answer's way back."""
+    if (level, kind) == (socket.IPPROTO_IP, _IP_PKTINFO):
+        # By whichever interface the routes say: the asker may be on another by now.
+        value = _IN_PKTINFO.pack(0, _IN_PKTINFO.unpack(value)[1], bytes(4))
+    return level, kind, value
+
+
 class DatagramRelay:
     """Passes datagrams of a UDP socket, which stays the caller's, to ``target`` and its answers back to each sender."""
 
@@ -217,9 +228,11 @@ class DatagramRelay:
         # Bound ports are held deaf by a drop-all filter; this one shall hear.
         with suppress(OSError):
             sock.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
+        # On a wildcard socket the answer must leave from the very address that was asked.
         if sock.family == socket.AF_INET6:
-            # On a wildcard socket the answer must leave from the very address that was asked.
             sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVPKTINFO, 1)
+        else:
+            sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
         loop.watch(sock.fileno(), self._ready)
         loop.later(_SWEEP, self._sweep)
 
@@ -246,7 +259,7 @@ class DatagramRelay:
         if client is None:
             if len(self._clients) >= _MAX_CLIENTS:
                 self._drop(min(self._clients.values(), key=lambda each: each.seen))
-            client = self._admit(peer, [part for part in control if part[1] == _IPV6_PKTINFO])
+            client = self._admit(peer, [_back(*part) for part in control])
         client.seen = time.monotonic()
         with suppress(OSError):
             client.socket.send(data)
