@@ -96,3 +96,15 @@ def test_ingress_through_explicit_port_publishing(engine: Engine) -> None:
     assert "Welcome to nginx!" in engine.machine.peer.get(HOST4, 5000)
     assert "Welcome to nginx!" in engine.host.get("127.0.0.1", 5000)
     assert "Welcome to nginx!" in engine.host.get(HOST4, 5000)
+
+
+def test_a_macvlan_network(engine: Engine) -> None:
+    engine.docker(
+        *("network", "create", "-d", "macvlan", "--subnet=172.16.86.0/24", "--gateway=172.16.86.1"),
+        *("-o", "parent=eth0", "my_macvlan_network"),
+    )
+    shown = engine.network("my_macvlan_network")
+    assert (shown["Driver"], shown["Options"]) == ("macvlan", {"parent": "eth0"})
+    engine.docker("run", "-d", "--name", "c1", "--network", "my_macvlan_network", "busybox", "sleep", "100")
+    engine.docker("run", "-d", "--name", "c2", "--network", "my_macvlan_network", "busybox", "sleep", "100")
+    engine.execute("c1", "ping", "-c", "1", "-W", "2", "c2")

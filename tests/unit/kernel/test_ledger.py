@@ -56,3 +56,15 @@ def test_striking_forgets_one_fact_and_forgetting_a_whole_sandbox() -> None:
     ledger.forget("c")  # with the host's end of its pair
     assert ledger == Ledger()
     ledger.strike(LINK)
+
+
+def test_who_stands_on_a_parent_is_known_even_after_that_is_gone() -> None:
+    ledger = Ledger()
+    inside = Link(ns="c1", name="eth0", kind=LinkKind.MACVLAN, parent="lan0")
+    ledger.enter(inside)
+    ledger.enter(Link(ns=HOST, name="lan0.10", kind=LinkKind.VLAN, parent="lan0"))
+    assert ledger.parents == {"lan0"}
+    assert ledger.standing_on("lan0") == {"c1", HOST}
+    ledger.strike(inside)
+    assert ledger.standing_on("lan0") == {HOST}
+    assert ledger.standing_on("eth0") == frozenset()

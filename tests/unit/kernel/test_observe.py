@@ -40,6 +40,9 @@ VETH = LinkInfo(
         ({"name": "mybr", "kind": "bridge"}, True),
         ({"name": "br-0123456789ab", "kind": "bridge", "group": 0}, True),
         ({"kind": "dummy"}, False),
+        ({"name": "eth0", "kind": "macvlan"}, True),
+        ({"name": "eth0", "kind": "macvlan", "group": 0}, False),  # somebody's own, whatever its alias
+        ({"name": "eth0.10", "kind": "vlan"}, True),
     ],
 )
 def test_our_mark(change: dict[str, object], ours: bool) -> None:

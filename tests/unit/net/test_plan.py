@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 from ipaddress import ip_address, ip_interface, ip_network
 
-from fairlead.net.plan import plan, satisfied
+from fairlead.net.plan import foreign_parents, out_of_reach, plan, satisfied
 from fairlead.net.state import (
     HOST,
     Add,
@@ -16,6 +16,7 @@ from fairlead.net.state import (
     Remove,
     Route,
     Sysctl,
+    slot,
 )
 
 BRIDGE = Link(ns=HOST, name="br-1", kind=LinkKind.BRIDGE, mtu=1500, mac="02:00:00:00:00:01", alias="shop")
@@ -119,3 +120,40 @@ def test_a_veth_that_leads_elsewhere_is_made_anew() -> None:
 def test_what_stood_on_a_lost_link_and_is_not_wanted_needs_no_removal() -> None:
     have: frozenset[Fact] = frozenset({replace(BRIDGE, kind=LinkKind.VETH), GATEWAY})
     assert plan(have, frozenset({BRIDGE})) == (Remove(replace(BRIDGE, kind=LinkKind.VETH)), Add(BRIDGE))
+
+
+VLAN = Link(ns=HOST, name="eth0.10", kind=LinkKind.VLAN, parent="eth0", vlan=10)
+SHIM = Link(ns=HOST, name="a-shim", kind=LinkKind.MACVLAN, parent="eth0.10", mode="bridge")
+STATION = Link(ns="c1", name="eth0", kind=LinkKind.MACVLAN, parent="eth0.10", mode="bridge")
+ON_SHIM = Route(ns=HOST, prefix=ip_network("10.1.0.5/32"), link="a-shim")
+STANDING: frozenset[Fact] = frozenset({VLAN, SHIM, STATION, OWN, ON_SHIM})
+
+
+def test_parents_come_before_and_go_after_what_stands_on_them() -> None:
+    assert [step.fact for step in plan(NOTHING, STANDING)] == [VLAN, SHIM, STATION, OWN, ON_SHIM]
+    assert [step.fact for step in plan(STANDING, NOTHING)] == [ON_SHIM, OWN, STATION, SHIM, VLAN]
+
+
+def test_what_a_link_cannot_change_makes_it_anew() -> None:
+    other = replace(STATION, mode="private")
+    steps = plan(frozenset({VLAN, STATION, OWN}), frozenset({VLAN, other, OWN}))
+    assert steps == (Remove(STATION), Add(other), Add(OWN))
+
+
+def test_a_parent_made_anew_takes_along_what_stands_on_it() -> None:
+    moved = replace(VLAN, vlan=20)
+    steps = plan(STANDING, (STANDING - {VLAN}) | {moved})
+    assert {step.fact for step in steps if isinstance(step, Remove)} == {VLAN, SHIM, STATION}
+    assert {step.fact for step in steps if isinstance(step, Add)} == {moved, SHIM, STATION, OWN, ON_SHIM}
+
+
+def test_what_needs_a_missing_link_of_somebody_elses_is_out_of_reach() -> None:
+    assert foreign_parents(ALL) == frozenset()
+    assert foreign_parents(STANDING) == {"eth0"}
+    assert out_of_reach(STANDING | ALL, {"eth0"}) == {
+        ("link", HOST, "eth0"),
+        *map(slot, STANDING),
+        slot(DEFAULT),
+        slot(ON_LINK),
+    }
+    assert out_of_reach(ALL, ()) == frozenset()

@@ -28,6 +28,7 @@ _MOST_ADVERTS = 3  # RFC 5227, 2.3 and RFC 4861, 10: MAX_NEIGHBOR_ADVERTISEMENT
 _LONGEST_MTU = 65535
 # What the kernel's hands call a link that waits to be deleted.
 _CONDEMNED = re.compile(r"flx[0-9a-f]+\Z")
+_LONGEST_IFNAME = 15
 _IFNAME = re.compile(r"[^\s/:]{1,15}\Z")
 
 
@@ -156,10 +157,20 @@ def _parse_advert_interval(text: str) -> float:
 
 
 def parse_ifname(text: str) -> str:
-    """A name the kernel takes for an interface: 1 to 15 characters, no space, slash or colon, not ``.`` or ``..``."""
+    """A name the kernel takes for an interface: 1 to 15 bytes, no space, slash or colon, not ``.`` or ``..``."""
     if _IFNAME.match(text) is None or text in (".", "..") or not text.isprintable() or '"' in text:
         raise ValueError(f'"{text}" is not a valid interface name')
+    if len(text.encode()) > _LONGEST_IFNAME:
+        raise ValueError(f'"{text}" is not a valid interface name')
     return text
+
+
+def is_ifname(text: str) -> bool:
+    try:
+        parse_ifname(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _parse_prefix(text: str) -> str:

@@ -10,6 +10,7 @@ from fairlead import ids
 from fairlead.errors import EngineError, Forbidden, InvalidArgument
 from fairlead.model.host import HostFacts, HostLink
 from fairlead.model.network import Network, NetworkSpec
+from fairlead.net.drivers.options import is_ifname
 from fairlead.net.drivers.sublink_options import PARENT, PASSTHRU, SubLinkOptions, parse_options
 from fairlead.net.state import HOST, Link, LinkKind
 
@@ -36,8 +37,9 @@ def names(spec: NetworkSpec) -> Iterator[str]:
     if spec.driver not in STAND_INS:
         return
     name = spec.options.get(PARENT, "")
-    if name:
-        yield name
+    if not is_ifname(name):
+        return
+    yield name
     if name.count(".") == 1:
         yield name.partition(".")[0]
 
