@@ -9,7 +9,7 @@ need_root
 FOLDER=${1:-/opt/peers}
 
 install_packages iptables:iptables '/usr/lib/*/libdevmapper.so.1.02.1:libdevmapper1.02.1' \
-  '/usr/lib/*/libgpgme.so.11:libgpgme11' '/usr/lib/*/libseccomp.so.2:libseccomp2' runc:runc
+  '/usr/lib/*/libgpgme.so.11:libgpgme11' '/usr/lib/*/libseccomp.so.2:libseccomp2' '/usr/lib/*/libsubid.so.4:libsubid4' runc:runc
 
 mkdir -p "$FOLDER/bin"
 work=$(mktemp -d)
@@ -17,7 +17,7 @@ trap 'rm -rf "$work"' EXIT
 chmod 777 "$work"
 apt-get -qq update
 say "unpacking into $FOLDER"
-(cd "$work" && apt-get -qq download docker.io containerd podman netavark aardvark-dns libsubid4)
+(cd "$work" && apt-get -qq download docker.io containerd podman netavark aardvark-dns)
 for package in "$work"/*.deb; do dpkg -x "$package" "$FOLDER/root"; done
 
 for program in usr/sbin/dockerd usr/sbin/docker-proxy usr/bin/containerd usr/bin/containerd-shim-runc-v2; do
@@ -26,14 +26,15 @@ done
 cat >"$FOLDER/containers.conf" <<END
 [engine]
 helper_binaries_dir = ["$FOLDER/root/usr/lib/podman"]
+[containers]
+default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]
 [network]
 network_backend = "netavark"
 END
 cat >"$FOLDER/bin/podman" <<END
 #!/bin/sh
-# Debian's podman, with its own libraries and network programs.
+# Debian's podman, with its own network programs.
 export CONTAINERS_CONF=$FOLDER/containers.conf
-export LD_LIBRARY_PATH=$(dirname "$(echo "$FOLDER"/root/usr/lib/*/libsubid.so.4)")
 exec $FOLDER/root/usr/bin/podman "\$@"
 END
 chmod 755 "$FOLDER/bin/podman"

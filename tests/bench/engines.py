@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -36,6 +37,10 @@ class Peer(Engine):
     def cli(self) -> list[str]:
         """The command a user types; the official client unless the engine has its own."""
         return ["docker"]
+
+    def host_config(self) -> dict[str, object]:
+        """What every container needs in its HostConfig for the engine to be able to start it here."""
+        return {}
 
     def load_images(self) -> None:
         path = self.base / "images.tar"
@@ -99,16 +104,37 @@ class Podman(Dockerd):
     monitor = "conmon"
     daemons = ("podman ", "aardvark-dns")
 
+    def __init__(self, machine: Machine, name: str) -> None:
+        super().__init__(machine, name=name)
+        # Its command asks for the file that docker only looks for.
+        config = self.base / "docker-config" / "config.json"
+        config.parent.mkdir()
+        config.write_text("{}")
+        # Debian's crun refuses a hybrid host, as long as it sees that it is one.
+        machine.host.run("sh", "-c", "umount -l /sys/fs/cgroup/unified 2>/dev/null || true")
+
     def _options(self) -> list[str]:
         return ["--root", str(self.data_root), "--runroot", str(self.exec_root), "--cgroup-manager", "cgroupfs"]
 
     def cli(self) -> list[str]:
-        return [*self.host.enter, "podman", *self._options()]
+        return [*self.host.enter, *self._command()]
+
+    def _command(self) -> list[str]:
+        return ["podman", *self._options()]
+
+    def host_config(self) -> dict[str, object]:
+        """Left to itself it asks for higher limits than root may give where the machine itself is a container."""
+        limits = {"nofile": resource.RLIMIT_NOFILE, "nproc": resource.RLIMIT_NPROC}
+        return {
+            "Ulimits": [
+                {"Name": name, "Soft": most, "Hard": most}
+                for name, number in limits.items()
+                for most in [min(4096, abs(resource.getrlimit(number)[1]))]
+            ]
+        }
 
     def start(self, seconds: float = 20) -> float:
-        return self._spawn(
-            ["podman", *self._options(), "system", "service", "-t", "0", f"unix://{self.socket}"], seconds
-        )
+        return self._spawn([*self._command(), "system", "service", "-t", "0", f"unix://{self.socket}"], seconds)
 
     def stop(self) -> None:
         self._end(signal.SIGTERM)

@@ -79,7 +79,7 @@ def api(peer: Peer, method: str, path: str, body: object = None) -> object:
 
 
 def create(peer: Peer, name: str, **host: object) -> None:
-    body = {"Image": "busybox", "Cmd": ["sleep", "100000"], "HostConfig": host}
+    body = {"Image": "busybox", "Cmd": ["sleep", "100000"], "HostConfig": peer.host_config() | host}
     if ports := host.get("PortBindings"):
         body["ExposedPorts"] = {port: {} for port in ports}
     api(peer, "POST", f"/containers/create?name={name}", body)
