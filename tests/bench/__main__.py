@@ -8,14 +8,16 @@ import platform
 import sys
 from pathlib import Path
 
-from bench import engines, jobs, report
+from bench import changes, engines, jobs, report, traffic
+
+GROUPS = (*jobs.GROUPS, *changes.GROUPS, *traffic.GROUPS)
 
 
 def measure(kind: type[engines.Peer], wanted: list[str]) -> dict[str, list[float]]:
     """All groups of one engine; a group that fails is told and left out."""
     found: dict[str, list[float]] = {}
     with engines.started(kind) as peer:
-        for group in jobs.GROUPS:
+        for group in GROUPS:
             if wanted and group.__name__ not in wanted:
                 continue
             print(f"{kind.title}: {group.__name__}", file=sys.stderr, flush=True)
@@ -31,7 +33,7 @@ def measure(kind: type[engines.Peer], wanted: list[str]) -> dict[str, list[float
 def main() -> None:
     parser = argparse.ArgumentParser(prog="./test bench", description=__doc__)
     parser.add_argument("--only", action="append", default=[], choices=["fairlead", "dockerd", "podman"])
-    parser.add_argument("--job", action="append", default=[], choices=[group.__name__ for group in jobs.GROUPS])
+    parser.add_argument("--job", action="append", default=[], choices=[group.__name__ for group in GROUPS])
     parser.add_argument("--json", type=Path, help="also write all samples there")
     given = parser.parse_args()
     results = {kind.title: measure(kind, given.job) for kind in engines.installed(given.only)}

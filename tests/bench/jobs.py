@@ -24,12 +24,13 @@ Samples = Iterator[tuple[str, Iterable[float]]]
 
 @dataclass(frozen=True)
 class Row:
-    """``target`` in ``unit``; for rates more is better."""
+    """``target`` in ``unit``, or as a multiple ``of`` a peer's figure; for rates more is better."""
 
     title: str
     unit: str
-    target: float
+    target: float | None
     more: bool = False
+    of: str = ""
 
 
 ROWS = (

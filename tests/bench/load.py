@@ -3,7 +3,9 @@
 load.py dns SERVER NAME SECONDS OUTSTANDING   answers per second
 load.py latency SERVER NAME SECONDS           median microseconds with one question outstanding
 load.py http ADDRESS PORT SECONDS             new connections per second
+load.py send ADDRESS PORT SECONDS             gigabits per second over one connection
 load.py serve PORT                            answers one fixed page per connection, until killed
+load.py sink PORT                             takes all that comes over each connection, until killed
 """
 
 from __future__ import annotations
@@ -132,6 +134,29 @@ def serve(port: int) -> None:
                 link.send(PAGE)
 
 
+def send(address: str, port: int, seconds: float) -> float:
+    block, sent = bytes(1 << 18), 0
+    with socket.create_connection((address, port)) as link:
+        began = time.perf_counter()
+        while time.perf_counter() - began < seconds:
+            sent += link.send(block)
+        # What the other end has not taken has not arrived.
+        link.shutdown(socket.SHUT_WR)
+        link.recv(1)
+        return sent * 8 / (time.perf_counter() - began) / 1e9
+
+
+def sink(port: int) -> None:
+    room = bytearray(1 << 20)
+    with socket.create_server(("0.0.0.0", port)) as listener:
+        print("ready", flush=True)
+        while True:
+            link, _ = listener.accept()
+            with link:
+                while link.recv_into(room):
+                    pass
+
+
 def main(job: str, *given: str) -> None:
     match job:
         case "dns":
@@ -140,6 +165,10 @@ def main(job: str, *given: str) -> None:
             print(latency(given[0], given[1], float(given[2])))
         case "http":
             print(http(given[0], int(given[1]), float(given[2])))
+        case "send":
+            print(send(given[0], int(given[1]), float(given[2])))
+        case "sink":
+            sink(int(given[0]))
         case "serve":
             serve(int(given[0]))
         case _:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 
-from bench.jobs import ROWS, Row
+from bench import changes, jobs, traffic
+from bench.jobs import Row
+
+ROWS = (*jobs.ROWS, *changes.ROWS, *traffic.ROWS)
 
 Results = Mapping[str, Mapping[str, Sequence[float]]]  # engine -> row -> samples
 
@@ -22,15 +25,26 @@ def spread(samples: Sequence[float]) -> str:
     return f"{number(statistics.median(samples))} ({number(min(samples))}-{number(max(samples))})"
 
 
-def reached(row: Row, samples: Sequence[float]) -> bool:
+def goal(row: Row) -> str:
+    if row.target is None:
+        return "-"
+    what = f"{number(row.target)} of {row.of}'s" if row.of else f"{number(row.target)} {row.unit}"
+    return f"{'≥' if row.more else '≤'} {what}"
+
+
+def reached(row: Row, samples: Sequence[float], peers: Sequence[float] | None) -> bool:
+    """Also where there is nothing to compare with."""
+    if row.target is None or (row.of and not peers):
+        return True
+    target = row.target * statistics.median(peers or (1.0,)) if row.of else row.target
     median = statistics.median(samples)
-    return median >= row.target if row.more else median <= row.target
+    return median >= target if row.more else median <= target
 
 
 def line(row: Row, engines: Sequence[str], results: Results) -> str:
     """One row; ratios say how many times better fairlead is than the peer."""
     own = results["fairlead"].get(row.title) if "fairlead" in results else None
-    cells = [row.title, f"{'≥' if row.more else '≤'} {number(row.target)} {row.unit}"]
+    cells = [row.title, goal(row)]
     for engine in engines:
         samples = results[engine].get(row.title)
         if not samples:
@@ -38,7 +52,7 @@ def line(row: Row, engines: Sequence[str], results: Results) -> str:
             continue
         text = spread(samples)
         if engine == "fairlead":
-            text += "" if reached(row, samples) else " ✗"
+            text += "" if reached(row, samples, results.get(row.of, {}).get(row.title)) else " ✗"
         elif own:
             ours, theirs = statistics.median(own), statistics.median(samples)
             ratio = ours / theirs if row.more else theirs / ours
