@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import subprocess
 from collections.abc import Callable, Iterator, Mapping
 
 from bench.engines import Fairlead, Peer
