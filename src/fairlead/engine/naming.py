@@ -53,9 +53,13 @@ class Naming:
         )
 
     def _network_servers(self, container: Container) -> tuple[str, ...]:
-        """Of the first network, in gateway order, that has servers of its own."""
-        found = (self._engine.networks.get(endpoint.network) for endpoint in _gateways_first(container))
-        return next((servers for network in found if network and (servers := upstreams(network.spec))), ())
+        """Of the first network, in gateway order, that has servers of its own, or was given some from outside."""
+        for endpoint in _gateways_first(container):
+            network = self._engine.networks.get(endpoint.network)
+            own = upstreams(network.spec) if network is not None else ()
+            if servers := own or tuple(map(str, endpoint.outside.nameservers)):
+                return servers
+        return ()
 
     def _link_aliases(self, container: Container) -> dict[str, tuple[str, ...]]:
         """``--link other:alias`` on user networks: the alias stands for the other's addresses there."""
@@ -152,8 +156,8 @@ class Naming:
         settings, host = self._engine.settings, container.host
         base = files.host_resolv_conf()
         conf = files.ResolvConf(
-            servers=tuple(host.dns or settings.dns or base.servers),
-            search=tuple(host.dns_search or settings.dns_search or base.search),
+            servers=tuple(host.dns or self._network_servers(container) or settings.dns or base.servers),
+            search=tuple(host.dns_search or _given_search(container) or settings.dns_search or base.search),
             options=tuple(host.dns_options or settings.dns_options or base.options),
         )
         if network_mode(container) == "host":
@@ -165,3 +169,8 @@ class Naming:
 
 def _gateways_first(container: Container) -> list[Endpoint]:
     return sorted(container.endpoints, key=lambda endpoint: not (endpoint.gateway4 or endpoint.gateway6))
+
+
+def _given_search(container: Container) -> list[str]:
+    given = (domain for endpoint in _gateways_first(container) for domain in endpoint.outside.search)
+    return list(dict.fromkeys(given))

@@ -504,6 +504,15 @@ class Sandboxes:
         except (EngineError, OSError) as error:
             log.warning("%s: %s", before.name, error)
 
+    async def amend(self, before: Container, endpoint: Endpoint) -> None:
+        """An endpoint has other addresses, or leads elsewhere, than it did. The container runs; the lock is held."""
+        endpoints = tuple(endpoint if each.id == endpoint.id else each for each in before.endpoints)
+        with self._engine.reconciler.transition(before.id):
+            after = self._engine.index.save(replace(before, endpoints=endpoints))
+            self.reapply(before, after)
+        await self._rename_in_dns(before, after)
+        self._naming.write_files(after)
+
     def reapply(self, before: Container, after: Container) -> None:
         """What ``before`` wanted of the kernel becomes what ``after`` does; the record is saved already."""
         wants = self.facts(after.endpoints)
@@ -517,7 +526,8 @@ class Sandboxes:
                 await self._engine.resolver.remove_endpoint(endpoint.network, endpoint.id)
         known = {endpoint.id: endpoint for endpoint in before.endpoints}
         for endpoint in after.endpoints:
-            if endpoint.id not in known or known[endpoint.id].names != endpoint.names:
+            former = known.get(endpoint.id)
+            if former is None or (former.names, former.addresses) != (endpoint.names, endpoint.addresses):
                 await self._announce(endpoint)
         await self._engine.resolver.set_view(after.id, self._naming.view(after))
         await self._naming.refresh_links(after)

@@ -14,6 +14,9 @@ from fairlead.net.upstreams import upstreams
 _CNI = "cni"
 
 
+_DHCP = "dhcp"
+
+
 def check_network(spec: NetworkSpec) -> None:
     """Raises for what no driver could make."""
     if not spec.enable_ipv4 and not spec.enable_ipv6 and not spec.config_only:
@@ -110,6 +113,10 @@ def _endpoint_errors(spec: EndpointSpec, network: Network) -> Iterator[str]:
         yield f"invalid IPv4 address: {spec.ipv4}"
     if spec.ipv6 is not None and spec.ipv6.version != 6:
         yield f"invalid IPv6 address: {spec.ipv6}"
+    if network.spec.ipam_driver == _DHCP:
+        if spec.ipv6 is not None:
+            yield "a DHCP server gives no IPv6 addresses: leave out --ip6"
+        asked = []  # which addresses there are, the server knows
     for address in asked:
         if not any(address in subnet.prefix for subnet in network.subnets):
             yield f"no configured subnet contains IP address {address}"

@@ -9,11 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fairlead.engine.outside.cni import Cni
+from fairlead.engine.outside.dhcp import Dhcp
 from fairlead.engine.outside.ipam import IpamPlugin, NoAddresses
 from fairlead.engine.outside.party import Outside
 from fairlead.engine.outside.remote import NetworkPlugin
 from fairlead.errors import InvalidArgument, NotFound
 from fairlead.model.network import Network, NetworkSpec
+from fairlead.net import dhcp_options
 from fairlead.net.drivers import DRIVERS, cni, driver_named
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ class Parties:
         self.cni = Cni(engine)
         # What is part of this program; every other name is a plugin's.
         self._drivers: dict[str, Outside] = {cni.NAME: self.cni}
-        self._ipam: dict[str, Outside] = {"null": NoAddresses()}
+        self._ipam: dict[str, Outside] = {"null": NoAddresses(), dhcp_options.NAME: Dhcp(engine)}
 
     def of(self, spec: NetworkSpec) -> tuple[Outside, ...]:
         """In the order in which they are asked: who knows of addresses, then who makes the network."""
