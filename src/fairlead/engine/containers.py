@@ -115,6 +115,7 @@ class Containers:
             mounts=mounts,
             runtime=spec.host.runtime or self._engine.settings.default_runtime,
             log_driver=spec.host.log_config.type,
+            shares=self._shared(spec),
         )
         container = self._with_places(container)
         self._engine.index.save(container)
@@ -126,6 +127,10 @@ class Containers:
             raise
         self._engine.lifecycle.tell(container, "create")
         return container, warnings
+
+    def _shared(self, spec: ContainerSpec) -> str:
+        kind, _, other = spec.host.network_mode.partition(":")
+        return self.find(other).name if kind == "container" else ""
 
     def _taken(self, name: str) -> bool:
         return self._engine.index.by_name(name) is not None
@@ -170,6 +175,7 @@ class Containers:
     async def forget(self, container: Container, volumes: bool) -> None:
         """Record, files and, if asked, anonymous volumes of what does not run; its lock is held."""
         directory = self._directory(container.id)
+        await self._engine.sharing.dissolve(container)
         self._engine.index.delete(container)
         self.rootfs(container).remove()
         await self._engine.in_thread(_discard_logs, directory)
@@ -221,6 +227,7 @@ class Containers:
                 raise InvalidArgument("Renaming a container with the same name as its current name")
             self._engine.index.check_name_free(bare)
             await self._engine.sandboxes.rename(container, bare)
+            self._engine.sharing.renamed(self.find(container.id), bare)
             self._engine.lifecycle.tell(self.find(container.id), "rename", oldName=f"/{container.name}")
 
     async def update(self, ref: str, spec: UpdateSpec) -> Sequence[str]:

@@ -30,6 +30,7 @@ from fairlead.engine.policies import Policies
 from fairlead.engine.publishing import Publishing
 from fairlead.engine.reconcile import Reconciler
 from fairlead.engine.sandboxes import Sandboxes
+from fairlead.engine.sharing import Sharing
 from fairlead.engine.system import System
 from fairlead.engine.volumes import Volumes
 from fairlead.images.store import ImageStore
@@ -78,6 +79,7 @@ class Engine:
         self.volumes = Volumes(self)
         self.images = Images(self)
         self.sandboxes = Sandboxes(self)
+        self.sharing = Sharing(self)
         self.launching = Launching(self)
         self.lifecycle = Lifecycle(self)
         self.execs = Execs(self)

@@ -122,14 +122,15 @@ class Lifecycle:
         current = self._engine.store.containers.get(container.id) or container
         with contextlib.suppress(EngineError, OSError):
             await self._engine.launching.delete(current, force=True)
-        await self._engine.sandboxes.close(current)
+        current = await self._engine.sharing.vacate(current)
         self._exit_codes.pop(container.id, None)
         state = replace(
             container.state, status="created" if not container.state.finished else "exited", pid=0, conmon=0
         )
         state = replace(state, exit_code=code, error=str(reason))
-        failed = self._engine.index.save(replace(current, state=state, endpoints=(), sandbox_key=""))
+        failed = self._engine.index.save(replace(current, state=state))
         self._engine.containers.end_attachments(container.id)
+        self._engine.sharing.left(failed)
         self._waiters.tell(failed, "not-running")  # who waits for one that should have been restarted
         if failed.host.auto_remove:
             await self._engine.containers.forget(failed, volumes=True)
@@ -177,8 +178,7 @@ class Lifecycle:
         with engine.reconciler.transition(container.id):
             with contextlib.suppress(EngineError, OSError):
                 await engine.launching.delete(container)
-            await engine.sandboxes.close(container)
-            engine.index.save(replace(container, endpoints=(), sandbox_key=""))
+            container = engine.index.save(await engine.sharing.vacate(container))
         restart = self._restart_wanted(container, code)
         state = replace(
             container.state,
@@ -190,7 +190,8 @@ class Lifecycle:
             finished=time.time_ns(),
             health=without_probes(container.state.health),
         )
-        ended = engine.index.save(replace(container, state=state, endpoints=(), sandbox_key=""))
+        ended = engine.index.save(replace(container, state=state))
+        engine.sharing.left(ended)
         ran = (ended.state.finished - ended.state.started) // 10**9
         self.tell(ended, "die", exitCode=str(code), execDuration=str(max(0, ran)))
         engine.containers.end_attachments(container.id)
@@ -215,6 +216,7 @@ class Lifecycle:
     async def _restart_later(self, container: Container) -> None:
         backoff = self._backoff.setdefault(container.id, Backoff())
         await asyncio.sleep(backoff.delay(ran=(container.state.finished - container.state.started) / 1e9))
+        await self._after_owner(container)
         async with self._engine.locks[container.id]:
             fresh = self._engine.store.containers.get(container.id)
             if fresh is None or fresh.state.status != "restarting":
@@ -225,6 +227,16 @@ class Lifecycle:
                 await self.start(self._engine.index.save(again))
             except EngineError as error:
                 log.warning("cannot restart %s: %s", container.name, error)
+
+    async def _after_owner(self, container: Container) -> None:
+        """Whose sandbox it shares is on its way, too: there is nothing to join before that one is up."""
+        with contextlib.suppress(EngineError):
+            owner = self._engine.sharing.owner(container)
+            if owner.id != container.id:
+                if (restart := self._restarts.get(owner.id)) is not None:
+                    await asyncio.wait([restart])
+                async with self._engine.locks[owner.id]:
+                    return
 
     def _cancel_restart(self, identifier: ContainerId) -> None:
         task = self._restarts.pop(identifier, None)

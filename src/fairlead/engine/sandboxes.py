@@ -14,8 +14,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from fairlead import ids
 from fairlead.dns.view import Adopted, EndpointNames, View
 from fairlead.engine import adverts, linking
@@ -25,7 +23,7 @@ from fairlead.engine.naming import Naming
 from fairlead.engine.outside.joining import Joining
 from fairlead.engine.outside.wayout import WayOut
 from fairlead.engine.ports import Claims
-from fairlead.errors import Conflict, EngineError, Forbidden, NotFound, Unavailable
+from fairlead.errors import EngineError, Forbidden, NotFound, Unavailable
 from fairlead.ids import ContainerId, EndpointId
 from fairlead.kernel import netns
 from fairlead.kernel.sandbox import Sandbox, discard_sublinks, discard_unnoted, open_sandbox, reopen_dns
@@ -52,6 +50,7 @@ class Sandboxes:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._open: dict[ContainerId, Sandbox] = {}
+        self._furnished: set[ContainerId] = set()  # those with all that belongs inside and on the host
         self._decider = Decider(engine)
         self._naming = Naming(engine)
         self.claims = Claims(engine)
@@ -93,10 +92,11 @@ class Sandboxes:
 
         Not the pin: where processes are launched no pins are mounted, or each would keep its neighbours' alive.
         """
-        if (other := joined(container)) is not None:
-            return self.joinable_path(self._engine.index.find(other))
-        sandbox = self._open.get(container.id)
-        if network_mode(container) == "host" or sandbox is None:
+        owner = self._engine.sharing.owner(container)
+        sandbox = self._open.get(owner.id)
+        if sandbox is None and owner.id != container.id:
+            self._engine.sharing.check(container)
+        if network_mode(owner) == "host" or sandbox is None:
             return None
         return f"/proc/{os.getpid()}/fd/{sandbox.ns.fd}"
 
@@ -105,20 +105,17 @@ class Sandboxes:
     async def check(self, container: Container) -> None:
         """What makes a start impossible, before anything is touched."""
         self._naming.check_hosts(container)
-        if (other := joined(container)) is not None:
-            if other in (container.id, container.name):
-                raise EngineError("cannot join own network namespace")
-            target = self._engine.index.find(other)
-            if target.state.status not in ("running", "paused"):
-                raise Conflict(
-                    f"cannot join network namespace of a non running container: container {target.name} is "
-                    f"{target.state.status}"
-                )
+        self._engine.sharing.check(container)
 
     async def prepare(self, container: Container) -> Container:
         """Endpoints decided, host ports claimed, the record saved: the intention."""
-        if not has_own_sandbox(container):
-            container = self._engine.index.save(self._sharing(container))
+        if network_mode(container) == "host":
+            container = replace(container, sandbox_key=f"/proc/{os.getpid()}/ns/net")
+        elif joined(container) is not None:
+            container = self._engine.sharing.joining(container)
+        if not has_own_sandbox(container) or self.is_open(container.id):
+            # In its own sandbox somebody else lived on meanwhile: all is there, as it was.
+            container = self._engine.index.save(container)
             self._naming.write_files(container)
             return container
         try:
@@ -166,23 +163,6 @@ class Sandboxes:
             self._engine.index.save(replace(container, sandbox_key=""))
             raise
 
-    def _sharing(self, container: Container) -> Container:
-        """With what belongs to the sandbox it shares: the other container's files and hostname, too."""
-        if (other := joined(container)) is None:
-            return replace(container, sandbox_key=f"/proc/{os.getpid()}/ns/net")
-        owner = self._engine.index.find(other)
-        config = msgspec.structs.replace(
-            container.config, hostname=owner.config.hostname, domainname=owner.config.domainname
-        )
-        return replace(
-            container,
-            spec=replace(container.spec, config=config),
-            sandbox_key=owner.sandbox_key,
-            hostname_path=owner.hostname_path,
-            hosts_path=owner.hosts_path,
-            resolv_conf_path=owner.resolv_conf_path,
-        )
-
     def _free_pin(self, container: Container) -> str:
         """The container's name, or the name with the id behind it where the name is somebody else's."""
         return container.name if netns.is_free(container.name) else f"{container.name}.{ids.short(container.id)}"
@@ -217,7 +197,7 @@ class Sandboxes:
 
     async def join(self, container: Container) -> None:
         """The plumbing: links, addresses, routes, elements, names. The namespace is open, the record saved."""
-        if not has_own_sandbox(container):
+        if not has_own_sandbox(container) or container.id in self._furnished:
             return
         facts = self.facts(container.endpoints)
         self._engine.reconciler.apply(plan(frozenset(), facts), facts)
@@ -229,6 +209,8 @@ class Sandboxes:
             self._tell("connect", endpoint, container)
         await self._naming.refresh_links(container)
         adverts.tell(self._engine, container.endpoints)
+        self._furnished.add(container.id)
+        self._engine.sharing.call_back(container)
 
     async def _announce(self, endpoint: Endpoint) -> None:
         if endpoint.names:
@@ -250,6 +232,7 @@ class Sandboxes:
         except EngineError as error:
             log.warning("%s: %s", container.name, error)  # the rest must go all the same; the next beat sweeps
         sandbox = self._open.pop(container.id, None)
+        self._furnished.discard(container.id)
         if has_own_sandbox(container):
             await self._let_go(container, sandbox is not None or bool(container.endpoints))
         if self._joining.concerned(container.endpoints):
@@ -300,6 +283,7 @@ class Sandboxes:
             return False
         ns = self._find_namespace(container)
         self._open[container.id] = Sandbox(ns, *(sockets or reopen_dns(ns)))
+        self._furnished.add(container.id)
         self._engine.kernel.add_sandbox(container.id, ns)
         return sockets is None
 
@@ -339,11 +323,17 @@ class Sandboxes:
         pin = netns.read_pin(self._engine.settings.exec_root, container.id)
         if pin is not None and pin.stands():
             return self._under_its_name(netns.open_existing(pin.path), container)
-        fd = os.open(f"/proc/{container.state.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        inhabitants = [c for c in (container, *self._engine.sharing.members(container)) if c.state.pid]
+        pid = inhabitants[0].state.pid if inhabitants else 0
+        fd = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         ns = netns.Namespace(container.sandbox_key, fd)
         netns.repin(ns)
         netns.write_pin(self._engine.settings.exec_root, container.id, ns)
         return ns
+
+    def note_pin(self, container: Container) -> None:
+        """Again, where what the container's process left behind was cleared away, and the note with it."""
+        netns.write_pin(self._engine.settings.exec_root, container.id, self._open[container.id].ns)
 
     def _under_its_name(self, ns: netns.Namespace, container: Container) -> netns.Namespace:
         """The daemon may have gone in the middle of a rename."""

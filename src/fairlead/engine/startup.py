@@ -5,16 +5,19 @@ The records say what should be. Whatever the last daemon was doing when it went,
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fairlead import ids
 from fairlead.dns.view import Adopted
+from fairlead.engine.modes import joined
 from fairlead.engine.restarts import wants_start_with_daemon
 from fairlead.errors import EngineError, Forbidden
-from fairlead.ids import NetworkId
+from fairlead.ids import ContainerId, NetworkId
 from fairlead.model.container import Container
 from fairlead.model.network import Network, NetworkSpec
 
@@ -31,7 +34,8 @@ async def start(engine: Engine) -> None:
     engine.reconciler.mend_table()
     held = await engine.resolver.adopt()
     known = set()
-    for container in engine.store.containers:
+    # Who lives in another's sandbox first: it stays if somebody does.
+    for container in sorted(engine.store.containers, key=lambda container: joined(container) is None):
         if await _take_over(engine, container, held):
             known.add(container.id)
     await _predefined(engine)
@@ -56,22 +60,29 @@ async def _predefined(engine: Engine) -> None:
 async def _take_over(engine: Engine, container: Container, held: Adopted) -> bool:
     """True when it runs and is ours again."""
     if container.state.status == "restarting":
-        engine.index.save(replace(container, state=replace(container.state, status="exited")))
-        return False
+        container = engine.index.save(replace(container, state=replace(container.state, status="exited")))
     if container.state.status not in ("running", "paused"):
+        if engine.sharing.members(container):
+            return _open_again(engine, container, held)
         if container.endpoints or container.sandbox_key:
             await _clear_half_start(engine, container)
         return False
     code = engine.launching.exit_code(container)
     if code is None and engine.launching.is_alive(container):
-        try:
-            engine.sandboxes.take_over(container, held.sandboxes.get(container.id))
-        except (EngineError, OSError) as error:
-            log.warning("cannot take over the sandbox of %s: %s", container.name, error)
+        _open_again(engine, container, held)
         engine.lifecycle.expect_exit(container)
         return True
+    outlived = bool(engine.sharing.members(container)) and _open_again(engine, container, held)
     await engine.lifecycle.bury_unseen(container, _LOST if code is None else code)
-    return False
+    return outlived
+
+
+def _open_again(engine: Engine, container: Container, held: Adopted) -> bool:
+    try:
+        engine.sandboxes.take_over(container, held.sandboxes.get(container.id))
+    except (EngineError, OSError) as error:
+        log.warning("cannot take over the sandbox of %s: %s", container.name, error)
+    return True
 
 
 async def _clear_half_start(engine: Engine, container: Container) -> None:
@@ -85,16 +96,27 @@ async def _clear_half_start(engine: Engine, container: Container) -> None:
 
 
 async def _restart(engine: Engine) -> None:
-    """What the restart policies want up again; those whose network others share first."""
+    """What the restart policies want up again; who shares another's network when that one is up."""
     waiting = [
         c for c in engine.store.containers if not c.state.running and c.state.finished and wants_start_with_daemon(c)
     ]
     waiting.sort(key=lambda c: (c.host.network_mode.startswith("container:"), c.created))
+    starts: dict[ContainerId, asyncio.Task[None]] = {}
     for container in waiting:
-        engine.spawn(_start_one(engine, container), f"start of {container.name}")
+        before = [starts[key] for key in (_owner(engine, container),) if key in starts]
+        starts[container.id] = engine.spawn(_start_one(engine, container, before), f"start of {container.name}")
 
 
-async def _start_one(engine: Engine, container: Container) -> None:
+def _owner(engine: Engine, container: Container) -> ContainerId | None:
+    try:
+        return engine.sharing.owner(container).id
+    except EngineError:
+        return None
+
+
+async def _start_one(engine: Engine, container: Container, before: Sequence[asyncio.Task[None]]) -> None:
+    if before:
+        await asyncio.wait(before)
     try:
         await engine.containers.start(container.id)
     except (EngineError, Forbidden) as error:

@@ -301,7 +301,8 @@ class State:
 class Container:
     """The record of a container. ``created`` is in nanoseconds; ``image`` is the id, ``spec.config.image`` as asked.
 
-    ``endpoints`` are present while it runs. ``stopped_by_user`` holds restart policies back.
+    ``endpoints`` are present while it runs, or others in its sandbox do. ``stopped_by_user`` holds restart policies
+    back. ``shares`` is the name of the container whose sandbox it joins, by which it finds that one's successor.
     """
 
     id: ContainerId
@@ -316,6 +317,7 @@ class Container:
     state: State = State()
     restart_count: int = 0
     stopped_by_user: bool = False
+    shares: str = ""
     runtime: str = "crun"
     log_driver: str = "json-file"
     log_path: str = ""
