@@ -111,7 +111,7 @@ def test_a_policy_brings_the_owner_back_into_its_sandbox(engine: Engine) -> None
     family(engine, "--restart", "always")
     before, pid = namespace(engine, "guest"), engine.inspect("owner")["State"]["Pid"]
     os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: engine.inspect("owner")["State"]["Pid"] not in (0, pid), "the owner is back")
+    wait_until(lambda: engine.inspect("owner")["State"]["Pid"] not in (0, pid), "the owner is back", 15)
     assert namespace(engine, "owner") == namespace(engine, "guest") == before
 
 

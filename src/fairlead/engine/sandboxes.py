@@ -480,7 +480,7 @@ class Sandboxes:
         self._engine.index.save(before)
         old, new = self.facts(before.endpoints), self.facts(after.endpoints)
         with contextlib.suppress(EngineError):
-            self._engine.kernel.apply(plan(new | old, old))
+            self._engine.kernel.apply(plan(new, old))
         await self._joining.forget(failed)
         if others := self._joining.concerned(before.endpoints):
             await self._lead_back(before, after, others)
