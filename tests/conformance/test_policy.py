@@ -429,6 +429,21 @@ def test_an_internal_network_has_a_policy_too(net: Net) -> None:
     assert not web.tcp(net.ip("db"), 81)
 
 
+def test_a_network_that_grows(net: Net) -> None:
+    net.engine.docker("network", "create", "--subnet", "10.77.0.0/24", "n")
+    web, db = net.box("web"), net.box("db")
+    net.serve(db, "tcp", 80, 81)
+    net.set("deny", "allow from=name:far to=name:db port=80", "allow from=network to=network port=81")
+    grown = {"AddSubnets": [{"Subnet": "10.78.0.0/24"}]}
+    assert net.engine.call("POST", "/fairlead/networks/n/update", grown)[0] == 200
+    assert web.tcp(net.ip("db"), 81)
+    assert not web.tcp(net.ip("db"), 80)
+    far, distant = net.box("far", "--ip", "10.78.0.9"), net.box("distant", "--ip", "10.78.0.10")
+    assert far.tcp(net.ip("db"), 80), "through the host, since its subnet is another one"
+    assert distant.tcp(net.ip("db"), 81)
+    assert not distant.tcp(net.ip("db"), 80)
+
+
 def test_edits_under_load_lose_nothing(net: Net) -> None:
     net.make()
     web, db = net.box("web"), net.box("db")

@@ -377,11 +377,6 @@ class Networks:
             if isinstance(fact, Sysctl) and fact.key in _FORWARDING and sysctl.read(fact.key) != fact.value:
                 log.info("switching %s on: containers reach other networks through this host", fact.key)
 
-    def save(self, network: Network) -> None:
-        """A network that is there, edited: in the record only."""
-        self._engine.store.networks.save(network)
-        self._bare.pop(network.id, None)
-
     def _drop_record(self, network: Network) -> None:
         self._engine.store.networks.delete(network.id)
         self._bare.pop(network.id, None)

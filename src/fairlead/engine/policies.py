@@ -53,23 +53,24 @@ class Policies:
             await self._change(network, None)
 
     async def _change(self, network: Network, policy: Policy | None) -> None:
-        # First, so that no answer given from now on slips through unlearned; again when its sets are there.
-        await self._teach(replace(network, policy=policy))
-        try:
-            self._enforce(self._engine.networks.find(network.id), policy)
-        finally:
-            await self.teach(network.id)
+        async with self._engine.locks[network.id]:
+            # First, so that no answer given from now on slips through unlearned; again when its sets are there.
+            await self._teach(replace(network, policy=policy))
+            try:
+                self._enforce(self._engine.networks.find(network.id), policy)
+            finally:
+                await self.teach(network.id)
         self._engine.networks.tell(network, "update", policy="" if policy is None else str(policy.default))
 
     def _enforce(self, before: Network, policy: Policy | None) -> None:
         """Record, then kernel, with no await between; on failure neither."""
         after = replace(before, policy=policy)
         have, want = policing.edit(before, after, self._members(before.id))
-        self._engine.networks.save(after)
+        self._engine.networks.supersede(after)
         try:
             self._engine.reconciler.apply(plan(have, want), want)
         except BaseException:
-            self._engine.networks.save(before)
+            self._engine.networks.supersede(before)
             with contextlib.suppress(EngineError):
                 self._engine.kernel.apply(plan(want, have))
             raise
