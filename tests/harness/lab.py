@@ -24,13 +24,16 @@ from fairlead.kernel.netns import Namespace
 from fairlead.model.endpoint import Endpoint
 from fairlead.model.host import HostFacts
 from fairlead.model.network import Network, NetworkSpec
+from fairlead.model.policy import Action
 from fairlead.model.port import ContainerPort, PortBinding, Protocol
-from fairlead.net import ipam, judgement, ruleset
+from fairlead.net import ipam, judgement, policing, ruleset
 from fairlead.net.drivers import DRIVERS, bridge
 from fairlead.net.plan import plan
+from fairlead.net.policing import Member
 from fairlead.net.state import Fact
 from fairlead.net.world import World
 from fairlead.settings import Settings
+from fairlead.wire.policy import checked, parse_rule
 from harness import inside
 
 T = TypeVar("T")
@@ -228,11 +231,21 @@ class Lab:
             driver = DRIVERS[network.driver]
             if network.driver == "bridge" and bridge.is_judged(network, self.world):
                 facts |= judgement.facts(ipv6=self.world.host.ipv6)
+            facts.update(policing.network_facts(network))
+            for name, endpoint in self.endpoints.items():
+                if endpoint.network == network.id:
+                    facts.update(policing.endpoint_facts(network, Member(endpoint, name, {})))
             mine = [endpoint for endpoint in self.endpoints.values() if endpoint.network == network.id]
             facts |= driver.wants(network, mine, self.world)
             for endpoint in mine:
                 facts |= driver.sandbox_wants(network, endpoint, self.world)
         return frozenset(facts)
+
+    def policy(self, network: str, default: Action, *rules: str) -> None:
+        """The network's policy from now on."""
+        policy = checked(default, [parse_rule(rule) for rule in rules])
+        self.networks[network] = replace(self.networks[network], policy=policy)
+        self.settle()
 
     def settle(self) -> None:
         """Make the host what the records want."""
