@@ -39,6 +39,7 @@ def links(engine: Engine) -> list[str]:
 # -- what is asked -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.docker_option("-o conflist", section="cni")
 def test_a_chain_from_start_to_end(engine: Engine, chains: Cni) -> None:
     """ADD forwards with each result handed on, DEL backwards with the last one."""
     chains.write("net", chains.actor(), chains.actor("second"), chains.actor("third"))
@@ -83,6 +84,10 @@ def test_its_end_is_as_its_start_whatever_became_of_the_configuration(engine: En
     assert chains.calls("ADD")[-1]["input"]["flavour"] == "sour"
 
 
+@pytest.mark.docker_option("-o args", section="cni")
+@pytest.mark.docker_option("--dns, --dns-search, --dns-option", section="cni", note="told as dns")
+@pytest.mark.docker_option("--network-alias", section="cni")
+@pytest.mark.docker_option("fairlead.bandwidth.*", section="cni")
 def test_wishes_reach_those_who_declare_them(engine: Engine, chains: Cni) -> None:
     some = {"aliases": True, "dns": True}
     rest = {"portMappings": True, "cgroupPath": True, "bandwidth": True, "ips": False}
@@ -101,6 +106,7 @@ def test_wishes_reach_those_who_declare_them(engine: Engine, chains: Cni) -> Non
     assert first["env"]["CNI_ARGS"] == "IgnoreUnknown=1;K8S_POD_NAME=web;X=1"
 
 
+@pytest.mark.docker_option("cniVersion", section="cni", shows="0.1.0 to 1.1.0")
 @pytest.mark.parametrize("version", ["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"])
 def test_every_version(engine: Engine, chains: Cni, version: str) -> None:
     chains.write("net", chains.actor(), chains.actor("second"), version=version)
@@ -160,6 +166,34 @@ def test_garbage_is_collected_when_the_daemon_starts(engine: Engine, chains: Cni
     assert chains.calls("GC") == []
 
 
+@pytest.mark.docker_option("fairlead network check", section="cni")
+def test_check(engine: Engine, chains: Cni) -> None:
+    """CHECK of each container by each plugin with ADD's result, the network's own state by STATUS."""
+    chains.write("net", chains.actor(), chains.actor("second"), version="1.1.0")
+    create(engine)
+    run(engine)
+    chains.forget()
+    good = engine.fairlead("network", "check", "net")
+    assert good.stdout.splitlines()[1].split() == ["c1", "eth0", "ok"]
+    assert list(steps(chains.calls())) == ["STATUS actor", "STATUS second", "CHECK actor", "CHECK second"]
+    assert {call["input"]["prevResult"]["ips"][0]["address"] for call in chains.calls("CHECK")} == {"10.99.0.2/24"}
+    engine.docker("rm", "-f", "c1")
+    chains.write("net", chains.actor(on={"CHECK": "fail", "STATUS": "not ready"}), version="0.4.0")
+    run(engine)
+    bad = engine.fairlead("network", "check", "net", check=False)
+    assert (bad.returncode, bad.stderr) == (1, "")
+    assert "the actor fails: because it was told to" in bad.stdout
+    engine.docker("rm", "-f", "c1")
+    chains.write("net", chains.actor(on={"CHECK": "fail"}), version="0.4.0", disableCheck=True)
+    run(engine)
+    assert engine.fairlead("network", "check", "net").stdout.splitlines()[1].split()[-1] == "ok"
+    (chains.conf / "net.conflist").unlink()
+    assert "no CNI network 'net'" in engine.fairlead("network", "check", "net", check=False).stderr
+    status, answer = engine.call("POST", "/fairlead/networks/bridge/check")
+    assert (status, answer["message"][:14]) == (400, "network bridge")
+    assert engine.call("POST", "/fairlead/networks/nope/check")[0] == 404
+
+
 # -- where it is configured --------------------------------------------------------------------------------------------
 
 
@@ -186,6 +220,7 @@ def test_plugins_in_a_directory_named_after_the_network(engine: Engine, chains: 
     assert list(steps(chains.calls("ADD"))) == ["ADD actor"]
 
 
+@pytest.mark.docker_option("-o conflist", section="cni")
 def test_by_path_and_in_order_of_file_names(engine: Engine, chains: Cni, tmp_path: Any) -> None:
     (chains.conf / "00-broken.conflist").write_text("{")
     chains.write("net", chains.actor()).rename(chains.conf / "10-a.conflist")
@@ -232,6 +267,32 @@ def test_networks_that_cannot_be(engine: Engine, chains: Cni, options: list[str]
 def test_flags_without_meaning_here(engine: Engine, chains: Cni, flags: list[str], complaint: str) -> None:
     chains.write("net", chains.actor())
     assert complaint in refused(engine, "network", "create", "-d", "cni", "-o", "conflist=net", *flags, "net")
+
+
+def test_a_plugin_that_lets_another_do_it(engine: Engine, chains: Cni) -> None:
+    """As flannel's does: it finds the real bridge plugin by CNI_PATH, in both directions."""
+    delegate = chains.bridge("10.88.0.0/24") | {"name": "net", "cniVersion": "1.0.0"}
+    chains.write("net", chains.actor(delegate=delegate))
+    create(engine)
+    run(engine)
+    assert engine.address("c1", "net") == "10.88.0.2"
+    assert chains.held("net") == ["10.88.0.2"]
+    engine.docker("rm", "-f", "c1")
+    assert chains.held("net") == []
+
+
+def test_a_gateway_outside_every_subnet(engine: Engine, chains: Cni) -> None:
+    """As calico's containers have: a /32, and a default route by way of a link-local neighbour."""
+    routes = ["169.254.1.1 dev eth0 scope link", "default via 169.254.1.1 dev eth0"]
+    chains.write("net", chains.actor(address="10.99.0.2/32", routes=routes))
+    create(engine)
+    run(engine)
+    assert "default via 169.254.1.1 dev eth0" in engine.execute("c1", "ip", "route")
+    assert engine.inspect("c1")["NetworkSettings"]["Networks"]["net"]["Gateway"] == "169.254.1.1"
+    engine.docker("network", "connect", "--gw-priority", "1", "bridge", "c1")
+    assert "default via 169.254.1.1" not in engine.execute("c1", "ip", "route")
+    engine.docker("network", "disconnect", "bridge", "c1")
+    assert "default via 169.254.1.1 dev eth0" in engine.execute("c1", "ip", "route")
 
 
 # -- what goes wrong ---------------------------------------------------------------------------------------------------

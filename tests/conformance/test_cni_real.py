@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from subprocess import DEVNULL
 
 import pytest
 
@@ -29,6 +30,9 @@ def create(engine: Engine, name: str, *flags: str) -> None:
     engine.docker("network", "create", "-d", "cni", "-o", f"conflist={name}", *flags, name)
 
 
+@pytest.mark.docker_option("plugins: bridge, host-local", section="cni")
+@pytest.mark.docker_option("-p", section="cni", note="told as portMappings, needs a plugin that declares it")
+@pytest.mark.docker_option("plugins: portmap", section="cni")
 def test_a_published_port_of_a_bridge(engine: Engine, chains: Cni) -> None:
     """bridge, host-local and portmap: reached from the host and from the second one, until the container goes."""
     chains.write("shop", chains.bridge("10.88.0.0/24"), PORTMAP)
@@ -48,6 +52,7 @@ def test_a_published_port_of_a_bridge(engine: Engine, chains: Cni) -> None:
     assert not engine.machine.peer.reaches(HOST4, 8080)
 
 
+@pytest.mark.docker_option("-p", section="cni")
 def test_any_free_port(engine: Engine, chains: Cni) -> None:
     chains.write("shop", chains.bridge("10.88.0.0/24"), PORTMAP)
     create(engine, "shop")
@@ -77,6 +82,7 @@ def test_what_inspect_says(engine: Engine, chains: Cni) -> None:
     assert "10.88.0.2\t" in engine.execute("web", "cat", "/etc/hosts")
 
 
+@pytest.mark.docker_option("--network-alias", section="cni", note="also told as aliases")
 def test_names_and_the_way_out(engine: Engine, chains: Cni) -> None:
     """Containers of one chain find each other by name and alias; ipMasq leads out."""
     chains.write("shop", chains.bridge("10.88.0.0/24"))
@@ -87,6 +93,8 @@ def test_names_and_the_way_out(engine: Engine, chains: Cni) -> None:
     assert engine.docker("run", "--rm", "--network", "shop", "busybox", "ping", "-c1", "-W2", PEER4).returncode == 0
 
 
+@pytest.mark.docker_option("--ip", section="cni", note="told as ips, or IP in CNI_ARGS")
+@pytest.mark.docker_option("--mac-address", section="cni", note="told as mac, or MAC in CNI_ARGS")
 def test_address_and_mac_as_asked_for(engine: Engine, chains: Cni) -> None:
     """By capability where the plugin declares it, by CNI_ARGS where it does not."""
     for name, capabilities in (("new", {"ips": True, "mac": True}), ("old", {})):
@@ -117,6 +125,9 @@ def test_subnets_of_the_engine_keep_clear(engine: Engine, chains: Cni) -> None:
     assert engine.docker("network", "create", "--subnet", "172.20.0.0/16", "other", check=False).returncode == 1
 
 
+@pytest.mark.docker_option(
+    "--subnet, --ip-range, --gateway", section="cni", note="told as ipRanges, needs a plugin that declares it"
+)
 def test_ranges_are_chosen_by_the_network(engine: Engine, chains: Cni) -> None:
     """--subnet and --ip-range are told to plugins that declare ipRanges, and refused where none does."""
     ipam = {"type": "host-local", "dataDir": str(chains.data)}
@@ -133,6 +144,7 @@ def test_ranges_are_chosen_by_the_network(engine: Engine, chains: Cni) -> None:
     assert "declares the capability ipRanges" in refused.stderr
 
 
+@pytest.mark.docker_option("plugins: portmap", section="cni")
 def test_two_families(engine: Engine, chains: Cni) -> None:
     plugin = chains.bridge("10.88.0.0/24")
     plugin["ipam"]["ranges"].append([{"subnet": "fd88::/64"}])
@@ -147,6 +159,7 @@ def test_two_families(engine: Engine, chains: Cni) -> None:
     assert engine.machine.peer.get(HOST6, 8080)
 
 
+@pytest.mark.docker_option("--gw-priority", section="cni")
 def test_live_and_beside_a_bridge_of_ours(engine: Engine, chains: Cni) -> None:
     """Connected, disconnected; who leads out is the engine's choice, and the ports stay where they are."""
     chains.write("shop", chains.bridge("10.88.0.0/24"), PORTMAP)
@@ -178,6 +191,7 @@ def test_several_chains_in_one_container(engine: Engine, chains: Cni) -> None:
     assert engine.host.get("127.0.0.1", 8080)
 
 
+@pytest.mark.docker_option("-p", section="cni")
 def test_ports_need_a_plugin_that_publishes(engine: Engine, chains: Cni) -> None:
     chains.write("shop", chains.bridge("10.88.0.0/24"))
     create(engine, "shop")
@@ -198,6 +212,7 @@ def test_ports_of_plugins_do_not_change_while_it_runs(engine: Engine, chains: Cn
     assert engine.host.get("127.0.0.1", 8080)
 
 
+@pytest.mark.docker_option("plugins: bridge, host-local", section="cni")
 def test_the_daemon_may_go_and_come_back(engine: Engine, chains: Cni) -> None:
     """What runs keeps its network; what ended meanwhile is taken off it at the start."""
     chains.write("shop", chains.bridge("10.88.0.0/24"), PORTMAP)
@@ -238,6 +253,7 @@ def test_renamed_while_it_runs(engine: Engine, chains: Cni) -> None:
     assert chains.held("shop") == []
 
 
+@pytest.mark.docker_option("plugins: macvlan", section="cni")
 def test_macvlan(engine: Engine, chains: Cni) -> None:
     """On the outer link: the second host is a neighbour."""
     plugin = {"type": "macvlan", "master": "eth0", "mode": "bridge", "ipam": chains.ipam("198.51.100.0/24")}
@@ -249,6 +265,7 @@ def test_macvlan(engine: Engine, chains: Cni) -> None:
     assert engine.machine.peer.get("198.51.100.100", 80)
 
 
+@pytest.mark.docker_option("plugins: ptp", section="cni")
 def test_ptp(engine: Engine, chains: Cni) -> None:
     """A /32 behind a pair of its own: routes by hand, a gateway outside the subnet."""
     ipam = chains.ipam("10.88.0.0/24", routes=[{"dst": "0.0.0.0/0"}])
@@ -258,3 +275,72 @@ def test_ptp(engine: Engine, chains: Cni) -> None:
     assert engine.machine.peer.get(HOST4, 8080)
     assert engine.host.get(engine.address("web", "direct"), 80)
     assert engine.docker("exec", "web", "ping", "-c1", "-W2", PEER4).returncode == 0
+
+
+@pytest.mark.docker_option("fairlead network check", section="cni")
+def test_check_finds_what_is_missing(engine: Engine, chains: Cni) -> None:
+    chains.write("shop", chains.bridge("10.88.0.0/24"))
+    create(engine, "shop")
+    web(engine, "--network", "shop")
+    assert engine.fairlead("network", "check", "shop").stdout.splitlines()[1].split() == ["web", "eth0", "ok"]
+    inside = ("nsenter", f"--net={engine.netns('web')}", "ip", "address")
+    engine.host.run(*inside, "delete", "10.88.0.2/24", "dev", "eth0")
+    found = engine.fairlead("network", "check", "shop", check=False)
+    assert found.returncode == 1
+    assert "CNI plugin bridge: Failed to match addr" in found.stdout
+
+
+@pytest.mark.docker_option("fairlead.bandwidth.*", section="cni", note="told as bandwidth where a plugin declares it")
+@pytest.mark.docker_option("plugins: bandwidth", section="cni")
+def test_limits_of_bandwidth(engine: Engine, chains: Cni) -> None:
+    """By the plugin where one declares it, by the engine inside the sandbox where none does."""
+    chains.write("fast", chains.bridge("10.88.0.0/24"), {"type": "bandwidth", "capabilities": {"bandwidth": True}})
+    create(engine, "fast", "-o", "fairlead.bandwidth.ingress=8mbit")
+    web(engine, "--network", "fast")
+    host = engine.host.run("tc", "qdisc", "show")
+    inner = engine.host.run("nsenter", f"--net={engine.netns('web')}", "tc", "qdisc", "show", "dev", "eth0")
+    assert "rate 8Mbit" in host
+    assert "tbf" not in inner
+    chains.write("plain", chains.bridge("10.89.0.0/24", "cni1"))
+    create(engine, "plain", "-o", "fairlead.bandwidth.egress=8mbit")
+    web(engine, "--network", "plain", name="other")
+    inner = engine.host.run("nsenter", f"--net={engine.netns('other')}", "tc", "qdisc", "show", "dev", "eth0")
+    assert "rate 8Mbit" in inner
+
+
+def has_links(engine: Engine, kind: str) -> bool:
+    """Whether this kernel can make links of that kind."""
+    made = engine.host.popen(["ip", "link", "add", "link", "eth0", "name", "probe0", *kind.split()], stderr=DEVNULL)
+    if made.wait():
+        return False
+    engine.host.run("ip", "link", "delete", "probe0")
+    return True
+
+
+def test_ipvlan(engine: Engine, chains: Cni) -> None:
+    if not has_links(engine, "type ipvlan"):
+        pytest.skip("this kernel has no ipvlan")
+    ipam = chains.ipam("198.51.100.0/24")
+    ipam["ranges"][0][0] |= {"rangeStart": "198.51.100.100", "rangeEnd": "198.51.100.110"}
+    chains.write("lan", {"type": "ipvlan", "master": "eth0", "mode": "l2", "ipam": ipam})
+    create(engine, "lan")
+    web(engine, "--network", "lan")
+    assert engine.machine.peer.get("198.51.100.100", 80)
+
+
+def test_vlan(engine: Engine, chains: Cni) -> None:
+    """The second host has the same VLAN on its end of the link."""
+    if not has_links(engine, "type vlan id 7"):
+        pytest.skip("this kernel has no VLAN links")
+    peer = engine.machine.peer
+    peer.run("ip", "link", "add", "link", "eth0", "name", "eth0.7", "type", "vlan", "id", "7")
+    peer.run("ip", "address", "add", "10.77.0.1/24", "dev", "eth0.7")
+    peer.run("ip", "link", "set", "eth0.7", "up")
+    try:
+        plugin = {"type": "vlan", "master": "eth0", "vlanId": 7, "ipam": chains.ipam("10.77.0.0/24")}
+        chains.write("seven", plugin)
+        create(engine, "seven")
+        web(engine, "--network", "seven")
+        assert peer.get(engine.address("web", "seven"), 80)
+    finally:
+        peer.run("ip", "link", "delete", "eth0.7")

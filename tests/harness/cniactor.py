@@ -100,6 +100,8 @@ def add():
     inside("address", "add", given.get("address", "10.99.0.2/24"), "dev", ifname)
     inside("link", "set", ifname, "up")
     host("link", "set", near, "up")
+    for route in given.get("routes", ()):
+        inside("route", "add", *route.split())
     print(json.dumps(answer(near, ifname)))
 
 
@@ -123,6 +125,11 @@ if command == "VERSION":
     sys.exit(0)
 note()
 misbehave(given.get("on", {}).get(command))
+if "delegate" in given:
+    places = [os.path.join(place, given["delegate"]["type"]) for place in env["CNI_PATH"].split(":")]
+    path = next(place for place in places if os.path.exists(place))
+    done = subprocess.run([path], check=False, input=json.dumps(given["delegate"]), text=True)
+    sys.exit(done.returncode)
 if command == "ADD":
     add()
 elif command == "DEL":

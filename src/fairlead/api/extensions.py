@@ -8,6 +8,7 @@ from fairlead.api.answers import answer
 from fairlead.api.call import Call
 from fairlead.api.router import Route
 from fairlead.wire.extensions import (
+    checked,
     parse_endpoint_update,
     parse_network_update,
     parse_ports,
@@ -38,9 +39,14 @@ async def update_endpoint(call: Call) -> web.StreamResponse:
     return answer({"Aliases": list(spec.aliases), "GwPriority": spec.gw_priority})
 
 
+async def check_network(call: Call) -> web.StreamResponse:
+    return answer(checked(await call.engine.outside.cni.check(call.args["id"])))
+
+
 ROUTES = (
     Route("POST", "/fairlead/containers/{id}/ports", publish),
     Route("DELETE", "/fairlead/containers/{id}/ports", withdraw),
     Route("POST", "/fairlead/networks/{id}/update", update_network),
+    Route("POST", "/fairlead/networks/{id}/check", check_network),
     Route("POST", "/fairlead/networks/{id}/endpoints/{container}", update_endpoint),
 )

@@ -91,6 +91,7 @@ _IMAGE = {
 }
 _NETWORK = {
     "alias": Entry("network.update", "ALIAS", "List or change the aliases of a container on a network"),
+    "check": Entry("network.check", "CHECK", "Ask the CNI plugins of a network whether all is as they made it"),
     "connect": Entry("network.connect", "CONNECT", "Connect a container to a network"),
     "create": Entry("network.create", "CREATE", "Create a network"),
     "disconnect": Entry("network.connect", "DISCONNECT", "Disconnect a container from a network"),

@@ -59,6 +59,24 @@ class NetworkView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """A container's interface on a network as those who made it find it; ``complaint`` "" where nothing is wrong."""
+
+    name: str
+    endpoint: Endpoint
+    complaint: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkChecked:
+    """``complaint`` is about the network itself."""
+
+    network: Network
+    complaint: str = ""
+    endpoints: Sequence[Checked] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WaitResult:
     status_code: int
     error: str = ""

@@ -14,6 +14,7 @@ from fairlead.model.container import Container, PortMap, Strings, StrMap
 from fairlead.model.network import DNS, IpamConfig
 from fairlead.model.port import PortRequest
 from fairlead.model.requests import EndpointUpdate, NetworkUpdate
+from fairlead.model.views import NetworkChecked
 from fairlead.wire import body, publish
 from fairlead.wire.addresses import parse_prefix
 from fairlead.wire.networks import IpamConfigBody, parse_pools
@@ -119,3 +120,13 @@ def published_ports(container: Container) -> dict[str, Any]:
     """The answer to a change of ports: those that are published now, as NetworkSettings.Ports has them."""
     bindings = tuple(binding for endpoint in container.endpoints for binding in endpoint.published)
     return {"Ports": port_map(None, bindings)}
+
+
+def checked(found: NetworkChecked) -> dict[str, Any]:
+    """POST /fairlead/networks/{id}/check."""
+    endpoints = [
+        {"Container": each.endpoint.container, "Name": each.name, "Interface": each.endpoint.ifname,
+         "Error": each.complaint}
+        for each in found.endpoints
+    ]  # fmt: skip
+    return {"Id": found.network.id, "Name": found.network.name, "Error": found.complaint, "Containers": endpoints}

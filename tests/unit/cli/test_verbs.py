@@ -413,3 +413,16 @@ def test_network_alias(engine: FakeEngine, run: Run) -> None:
     engine.on("GET", "/containers/web/json", Reply({"NetworkSettings": {"Networks": networks}}))
     assert run("network", "alias", "shop", "web").out == "a\nb\n"
     assert run("network", "alias", "add", "shop", "web").code == 1
+
+
+def test_network_check(engine: FakeEngine, run: Run) -> None:
+    fine = {"Name": "web", "Interface": "eth0", "Error": ""}
+    engine.on("POST", "/fairlead/networks/shop/check", Reply({"Error": "", "Containers": [fine]}))
+    assert run("network", "check", "shop") == Outcome(0, "NAME      INTERFACE   STATE\nweb       eth0        ok\n", "")
+    broken = {"Name": "db", "Interface": "eth1", "Error": "no address"}
+    engine.on("POST", "/fairlead/networks/shop/check", Reply({"Error": "", "Containers": [fine, broken]}))
+    assert run("network", "check", "shop").code == 1
+    assert run("network", "check", "shop").out.splitlines()[2] == "db        eth1        no address"
+    engine.on("POST", "/fairlead/networks/shop/check", Reply({"Error": "not ready", "Containers": []}))
+    found = run("network", "check", "shop")
+    assert (found.code, "not ready" in found.err) == (1, True)

@@ -97,3 +97,21 @@ def test_others_may_say_that_nothing_leads_out() -> None:
     assert gateway.choose([(at, network(NET4), 0)]) == (None, None)
     assert list(gateway.next_hops(network(NET4), at)) == []
     assert list(gateway.next_hops(network(NET4, internal=True), endpoint(FOUR))) == []
+
+
+def placed(name: str, *, leads: bool = False, held: bool = False, internal: bool = False) -> tuple[Endpoint, Network]:
+    found, net, _ = candidate(name, internal=internal)
+    made = endpoint(FOUR, id=found.id, gateway4=leads, gateway6=False, outside=Attachment(holds_ports=held))
+    return made, net
+
+
+def test_ports_are_published_where_the_default_route_is() -> None:
+    leading, other = placed("a", leads=True), placed("b")
+    assert gateway.publisher([other, leading], 4) == leading[0]
+    assert gateway.publisher([other, leading], 6) is None
+
+
+def test_but_not_where_plugins_do_that() -> None:
+    chained, inner, other = placed("a", leads=True, held=True), placed("i", internal=True), placed("b")
+    assert gateway.publisher([chained, inner, other], 4) == other[0]
+    assert gateway.publisher([chained, inner], 4) is None

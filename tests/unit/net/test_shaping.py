@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from fairlead.errors import InvalidArgument
+from fairlead.model.outside import Attachment
 from fairlead.net import shaping
 from fairlead.net.drivers import bridge
 from fairlead.net.shaping import Shape, check_endpoint, parse_shape
@@ -171,6 +172,15 @@ def test_an_interface_without_an_end_on_the_host_is_shaped_inside() -> None:
         ("eth0", 5_000_000, 1_000),
         (IFB, 10_000_000, 0),
     }
+
+
+def test_rates_that_plugins_hold_are_not_held_twice() -> None:
+    net = network(options={OUT: "8mbit", DELAY: "10ms"})
+    own = Link(ns=CONTAINER, name="eth0", kind=LinkKind.VETH, adopted=True)
+    chained = endpoint(host_ifname="", outside=Attachment(holds_rates=True))
+    (delayed,) = shaping.wants(net, chained, frozenset({own}))
+    assert isinstance(delayed, Qdisc)
+    assert (delayed.rate, delayed.delay) == (0, 10_000)
 
 
 def test_an_interface_that_nobody_knows_is_left_alone() -> None:

@@ -12,7 +12,7 @@ from ipaddress import ip_network
 from fairlead.errors import InvalidArgument
 from fairlead.model.endpoint import Endpoint
 from fairlead.model.host import HostFacts
-from fairlead.model.network import Network, NetworkSpec
+from fairlead.model.network import DNS, Network, NetworkSpec
 from fairlead.net.drivers.options import IFACE_PREFIX
 from fairlead.net.gateway import next_hops
 from fairlead.net.shaping import is_option
@@ -25,7 +25,7 @@ NAME = "cni"
 CONFLIST = "conflist"
 ARGUMENTS = "args"
 
-_KNOWN = frozenset({CONFLIST, ARGUMENTS, IFACE_PREFIX})
+_KNOWN = frozenset({CONFLIST, ARGUMENTS, IFACE_PREFIX, DNS})
 _DEFAULT = {4: (ip_network("0.0.0.0/0"), 0), 6: (ip_network("::/0"), 1024)}
 
 

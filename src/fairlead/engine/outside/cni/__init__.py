@@ -7,7 +7,7 @@ whatever became of the configuration meanwhile. It is there before the first plu
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from fairlead.engine.outside.cni.files import load
 from fairlead.engine.outside.cni.gate import Gate
 from fairlead.engine.outside.cni.running import Chains, told_of
 from fairlead.engine.outside.party import Outside
-from fairlead.errors import EngineError
+from fairlead.errors import EngineError, InvalidArgument
 from fairlead.ids import ContainerId
 from fairlead.kernel import defaults, netns
 from fairlead.kernel.netns import Namespace
@@ -25,6 +25,7 @@ from fairlead.model import codec
 from fairlead.model.container import Container
 from fairlead.model.endpoint import Endpoint, EndpointSpec
 from fairlead.model.network import Network, Subnet
+from fairlead.model.views import Checked, NetworkChecked
 from fairlead.net.cni.call import Attached, arguments, runtime_config
 from fairlead.net.cni.conflist import NetworkList
 from fairlead.net.cni.result import Result
@@ -161,12 +162,45 @@ class Cni(Outside):
             return ""
         return pin.path if attached.inode in (0, pin.inode) else ""
 
-    async def check(self, endpoint: Endpoint) -> None:
-        """CHECK: raises where a plugin misses something that it made."""
+    # -- looking ----------------------------------------------------------------------------------------------------
+
+    async def check(self, ref: str) -> NetworkChecked:
+        """STATUS and CHECK: what the plugins of a network find wrong with it, and with each container on it."""
+        view = self._engine.networks.view(self._engine.networks.find(ref))
+        if view.network.driver != NAME:
+            raise InvalidArgument(
+                f"network {view.network.name} is not made by CNI plugins: the engine itself watches over it"
+            )
+        complaint = await _complaint(self._check_network(view.network))
+        checked = [Checked(name=name, endpoint=e, complaint=await self._examined(e)) for name, e in view.endpoints]
+        return NetworkChecked(network=view.network, complaint=complaint, endpoints=checked)
+
+    async def _check_network(self, network: Network) -> None:
+        chain = self._load(network)
+        with told_of(chain.name):
+            await self._chains.status(chain, await self._chains.version(chain))
+
+    async def _examined(self, endpoint: Endpoint) -> str:
+        """No plugin is asked two things about one container at a time."""
+        async with self._engine.locks[endpoint.container]:
+            current = self._engine.index.endpoints(endpoint.network).get(endpoint.container)
+            if current is None or current.id != endpoint.id:
+                return ""  # it went meanwhile
+            return await _complaint(self._check_endpoint(current))
+
+    async def _check_endpoint(self, endpoint: Endpoint) -> None:
         attached = _found(endpoint)
         async with self._gates[attached.chain].beside_others():
             with told_of(attached.chain):
                 await self._chains.check(attached)
+
+
+async def _complaint(check: Awaitable[None]) -> str:
+    try:
+        await check
+    except EngineError as error:
+        return str(error)
+    return ""
 
 
 def _completed(endpoint: Endpoint, answer: Result, chain: str, namespace: Namespace) -> Endpoint:
