@@ -28,7 +28,7 @@ def things(engine: FakeEngine) -> None:
     [
         (["net"], ["network"]),
         (["p"], ["pause", "port", "ps", "pull"]),
-        (["network", "c"], ["connect", "create"]),
+        (["network", "c"], ["check", "connect", "create"]),
         (["stop", ""], ["web"]),
         (["start", ""], ["old"]),
         (["rm", ""], ["old", "web"]),
