@@ -89,4 +89,4 @@ def test_bash_really_completes(run: Run, engine: FakeEngine, tmp_path: object) -
         check=True,
         env={"FAIRLEAD_HOST": engine.host, "PATH": "/usr/bin:/bin"},
     )
-    assert done.stdout.split() == ["connect", "create"]
+    assert done.stdout.split() == ["check", "connect", "create"]
