@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from fairlead.errors import EngineError, Forbidden, InvalidArgument
 from fairlead.model.address import Interface, Ip, Prefix
-from fairlead.model.network import IpamConfig, NetworkSpec, Subnet
+from fairlead.model.network import OTHER_GATEWAY, IpamConfig, NetworkSpec, Subnet
 from fairlead.settings import AddressPool
 
 # Network "bridge" has 172.17.0.0/16, as in Docker, where that is free.
@@ -178,6 +178,7 @@ def _network(version: int, start: int, bits: int) -> Prefix:
 
 
 def _subnet(config: IpamConfig, prefix: Prefix, *, gateway: bool) -> Subnet:
+    _check_aux(config, prefix)
     plain = Subnet(prefix=prefix, ip_range=config.ip_range, aux=config.aux)
     if config.gateway is not None:
         if config.gateway in _edges(prefix):
@@ -189,6 +190,15 @@ def _subnet(config: IpamConfig, prefix: Prefix, *, gateway: bool) -> Subnet:
     if first is None:
         raise EngineError(f"no available addresses on this pool: {prefix} has no room for a gateway")
     return replace(plain, gateway=first)
+
+
+def _check_aux(config: IpamConfig, prefix: Prefix) -> None:
+    """Raises for an auxiliary address that is somebody's already; another gateway may be the gateway itself."""
+    taken = {*_edges(prefix), config.gateway}
+    for name, address in config.aux.items():
+        if address in taken and not (address == config.gateway and name in OTHER_GATEWAY.values()):
+            raise Forbidden(f"failed to allocate secondary ip address ({name}:{address}): Address already in use")
+        taken.add(address)
 
 
 def choose_address(

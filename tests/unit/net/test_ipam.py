@@ -261,3 +261,23 @@ def test_a_subnet_of_a_family_that_is_off_is_said_to_be_unused() -> None:
 )
 def test_how_full_a_subnet_is(subnet: Subnet, used: list[str], wanted: tuple[int, int]) -> None:
     assert ipam.usage(subnet, [ip(text) for text in used]) == wanted
+
+
+@pytest.mark.parametrize(
+    ("aux", "name"),
+    [
+        ({"a": "10.1.0.9", "b": "10.1.0.9"}, "b:10.1.0.9"),
+        ({"a": "10.1.0.5"}, "a:10.1.0.5"),
+        ({"a": "10.1.0.0"}, "a:10.1.0.0"),
+        ({"a": "10.1.0.255"}, "a:10.1.0.255"),
+    ],
+)
+def test_an_auxiliary_address_is_nobody_elses(aux: dict[str, str], name: str) -> None:
+    given = {key: ip(text) for key, text in aux.items()}
+    with pytest.raises(Forbidden, match=rf"failed to allocate secondary ip address \({name}\): Address already in use"):
+        choose(asked("10.1.0.0/24", gateway=ip("10.1.0.5"), aux=given))
+
+
+def test_another_gateway_may_be_the_gateway_itself() -> None:
+    config = asked("10.1.0.0/24", gateway=ip("10.1.0.5"), aux={"DefaultGatewayIPv4": ip("10.1.0.5")})
+    assert choose(config)[1] == ["10.1.0.5"]

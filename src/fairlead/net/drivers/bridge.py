@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
-from ipaddress import ip_interface
+from ipaddress import IPv6Network, ip_interface
 
 from fairlead import ids
 from fairlead.errors import InvalidArgument
-from fairlead.model.address import Interface
+from fairlead.model.address import Interface, Prefix
 from fairlead.model.endpoint import Endpoint
 from fairlead.model.host import HostFacts
 from fairlead.model.network import Network, NetworkSpec
@@ -46,8 +46,19 @@ def check(spec: NetworkSpec, host: HostFacts) -> None:
     if options.mtu and options.mtu < _LEAST_MTU[6 if spec.enable_ipv6 else 4]:
         least = _LEAST_MTU[6 if spec.enable_ipv6 else 4]
         raise InvalidArgument(f"invalid MTU number: {options.mtu}: IPv{6 if spec.enable_ipv6 else 4} needs {least}")
+    for config in spec.ipam if spec.enable_ipv6 else ():
+        _check_ipv6(config.subnet)
     if spec.enable_ipv6 and not host.ipv6:
         raise InvalidArgument("IPv6 was asked for, but this host's kernel has IPv6 disabled: leave out --ipv6")
+
+
+_LINK_LOCAL = IPv6Network("fe80::/64")
+
+
+def _check_ipv6(subnet: Prefix | None) -> None:
+    """The kernel gives the bridge an address in fe80::/64 whatever we do: no other subnet may be around it."""
+    if isinstance(subnet, IPv6Network) and subnet != _LINK_LOCAL and subnet.overlaps(_LINK_LOCAL):
+        raise InvalidArgument(f"'{subnet}' clashes with the Link-Local prefix 'fe80::/64'")
 
 
 def gatewayless(spec: NetworkSpec) -> frozenset[int]:
