@@ -47,6 +47,7 @@ def asker(engine: Engine) -> Asker:
     return Asker(engine, "asker")
 
 
+@pytest.mark.docker_option("names of containers", section="dns")
 def test_every_name_of_a_container(engine: Engine, asker: Asker) -> None:
     found = engine.inspect("web")
     address = engine.address("web", "mynet")
@@ -56,6 +57,7 @@ def test_every_name_of_a_container(engine: Engine, asker: Asker) -> None:
     assert {"web", "site", found["Id"][:12], "host1"} <= set(found["NetworkSettings"]["Networks"]["mynet"]["DNSNames"])
 
 
+@pytest.mark.docker_option("TTL", section="dns", note="seconds instead of 600 s")
 def test_the_case_of_the_question_is_kept_and_the_ttl_is_short(asker: Asker) -> None:
     reply = asker.ask("wEb")
     assert reply.question[0].name.to_text() == "wEb."
@@ -63,6 +65,7 @@ def test_the_case_of_the_question_is_kept_and_the_ttl_is_short(asker: Asker) -> 
     assert reply.flags & dns.flags.RA
 
 
+@pytest.mark.docker_option("reverse names", section="dns")
 def test_reverse_names_in_both_families(engine: Engine, asker: Asker) -> None:
     for address in (engine.address("web", "mynet"), engine.address6("web", "mynet")):
         assert asker.find(dns.reversename.from_address(address).to_text(), "PTR") == {"web.mynet."}
@@ -78,6 +81,7 @@ def test_other_types_of_a_known_name_are_no_data(engine: Engine, asker: Asker) -
     assert (reply.rcode(), reply.answer) == (dns.rcode.NOERROR, [])
 
 
+@pytest.mark.docker_option("--network-alias, --alias", section="dns")
 def test_all_holders_of_an_alias_are_given(engine: Engine, asker: Asker) -> None:
     for n in (1, 2):
         engine.docker("run", "-d", "--name", f"s{n}", "--network", "mynet", "--network-alias", "pool", "nginx")
@@ -130,6 +134,7 @@ def test_errors_of_the_upstream(asker: Asker) -> None:
     assert asker.ask("broken.test").rcode() == dns.rcode.SERVFAIL
 
 
+@pytest.mark.docker_option("--dns", section="dns")
 def test_dns_options_are_asked_from_the_containers_namespace(engine: Engine) -> None:
     engine.docker("network", "create", "-o", "com.docker.network.bridge.enable_ip_masquerade=false", "n")
     argv = ["--dns", PEER4, "--dns-search", "example.org", "--dns-option", "timeout:7", "--network", "n"]
@@ -141,6 +146,7 @@ def test_dns_options_are_asked_from_the_containers_namespace(engine: Engine) -> 
     assert any(line.startswith("options") and "timeout:7" in line and "ndots:0" in line for line in lines)
 
 
+@pytest.mark.docker_option("resolv.conf of the host", section="dns", note="followed while containers run")
 def test_the_hosts_resolv_conf_is_followed(engine: Engine, asker: Asker) -> None:
     assert asker.find("example.test") == {PEER4}
     before = engine.machine.resolv_conf.read_text()
@@ -176,11 +182,13 @@ def test_a_user_of_the_container_sees_only_its_resolver(engine: Engine) -> None:
     assert [line.split()[1] for line in conf.splitlines() if line.startswith("nameserver")] == [SERVER]
 
 
+@pytest.mark.docker_option("the default bridge has no names", section="dns")
 def test_the_default_bridge_has_the_hosts_servers(engine: Engine) -> None:
     conf = engine.out("run", "--rm", "busybox", "cat", "/etc/resolv.conf")
     assert [line.split()[1] for line in conf.splitlines() if line.startswith("nameserver")] == [PEER4]
 
 
+@pytest.mark.docker_option("--link", section="modes", shows="on networks of one's own: an alias for who links")
 def test_links_on_a_user_network_are_aliases_of_the_asker_alone(engine: Engine, asker: Asker) -> None:
     engine.docker("run", "-d", "--name", "linker", "--network", "mynet", "--link", "web:ww", "busybox", "sleep", "100")
     assert Asker(engine, "linker").find("ww") == {engine.address("web", "mynet")}

@@ -367,6 +367,7 @@ def test_links_on_the_default_bridge(engine: Engine) -> None:
     assert re.search(rf"^{re.escape(engine.address('db'))}\s+database .*\bdb$", hosts, re.MULTILINE)
 
 
+@pytest.mark.docker_option("--add-host, host-gateway", section="modes")
 def test_hosts_file(engine: Engine) -> None:
     engine.docker("network", "create", "n")
     argv = ["--network", "n", "-h", "me", "--domainname", "example.org", "--add-host", "gw:host-gateway"]
@@ -383,6 +384,12 @@ def test_ip_forwarding_is_on(engine: Engine) -> None:
     assert engine.host.run("cat", "/proc/sys/net/ipv4/ip_forward").strip() == "1"
 
 
+@pytest.mark.docker_option(
+    "DOCKER-USER",
+    section="publishing",
+    shows="rules of the administrator's come first",
+    note="the table inet fairlead-user",
+)
 def test_the_administrators_table_is_left_alone(engine: Engine) -> None:
     engine.docker("run", "-d", "--name", "web", "-p", "8080:80", "nginx")
     chain = next(

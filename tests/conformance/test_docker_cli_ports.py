@@ -51,6 +51,7 @@ def test_an_ipv6_address_of_ones_choice(engine: Engine) -> None:
     assert not engine.machine.peer.reaches(HOST6, 8081)
 
 
+@pytest.mark.docker_option("-p CONTAINER", section="publishing", shows="a free port, the same for both families")
 def test_ephemeral_ports(engine: Engine) -> None:
     web(engine, "-p", "80", "-p", "127.0.0.1::80")
     shown = engine.out("port", "web", "80").splitlines()
@@ -62,6 +63,7 @@ def test_ephemeral_ports(engine: Engine) -> None:
     assert "Welcome" in engine.machine.peer.get(HOST4, int(ports.pop()))
 
 
+@pytest.mark.docker_option("-P, --publish-all", section="publishing")
 def test_publish_all(engine: Engine) -> None:
     web(engine, "-P", "--expose", "7/udp", "--expose", "8000-8002")
     shown = {line.partition(" ")[0] for line in engine.out("port", "web").splitlines()}
@@ -75,6 +77,7 @@ def test_ranges_map_one_to_one(engine: Engine) -> None:
         assert engine.host.exchange("127.0.0.1", 7000 + n) == f"{9000 + n}\n".encode()
 
 
+@pytest.mark.docker_option("-p LOW-HIGH:CONTAINER", section="publishing")
 def test_a_range_for_one_port_takes_a_free_one(engine: Engine) -> None:
     web(engine, "-p", "7000-7002:80", name="one")
     web(engine, "-p", "7000-7002:80", name="two")
@@ -128,6 +131,7 @@ def test_from_another_network_through_the_host(engine: Engine) -> None:
     assert "Welcome" in engine.out("run", "--rm", "busybox", "wget", "-q", "-O-", f"http://{HOST4}:8080/")
 
 
+@pytest.mark.docker_option("-p, --publish", section="publishing", shows="a taken port is refused at start")
 def test_a_taken_port_is_refused_at_start_and_nothing_stays(engine: Engine) -> None:
     web(engine, "-p", "8080:80")
     done = engine.docker("run", "-d", "--name", "late", "-p", "8080:80", "nginx", check=False)
@@ -155,6 +159,7 @@ def test_a_specific_address_conflicts_with_the_wildcard(engine: Engine) -> None:
     web(engine, "-p", "127.0.0.1:8080:80", name="two")
 
 
+@pytest.mark.docker_option("-p, --publish", section="publishing", shows="a program on the host cannot take the port")
 def test_a_host_program_cannot_take_a_published_port(engine: Engine) -> None:
     web(engine, "-p", "8080:80")
     with pytest.raises(OSError, match="in use"):

@@ -78,6 +78,7 @@ def repairs(engine: Engine) -> str:
     return engine.out("events", "--since", "1h", "--until", str(time.time()), "--filter", "type=daemon")
 
 
+@pytest.mark.docker_option("-p with several networks", section="publishing")
 def test_ports_move_to_the_new_gateway(engine: Engine) -> None:
     engine.docker("network", "create", "one")
     engine.docker("network", "create", "two")

@@ -54,6 +54,9 @@ def test_loopback_ports_are_not(served: Engine) -> None:
     assert served.host.reaches("::1", 8081)
 
 
+@pytest.mark.docker_option(
+    "direct access", section="publishing", shows="container addresses are not reached from outside"
+)
 def test_container_addresses_are_not(served: Engine) -> None:
     four, six = served.address("web", "n"), served.address6("web", "n")
     # The second host has routes to them, and the first one forwards.

@@ -33,6 +33,7 @@ SECTIONS: Mapping[str, str] = {
     "addresses": "Addresses: `--subnet` and its relatives",
     "publishing": "Published ports",
     "modes": "Modes and links",
+    "dns": "Names",
     "macvlan": "macvlan",
     "ipvlan": "ipvlan",
     "dhcp": "Addresses by DHCP",
