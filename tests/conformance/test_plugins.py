@@ -212,6 +212,20 @@ def test_both_families_from_an_ipam_plugin_that_wants_macs(engine: Engine, ipam:
     assert ipam.state() == {}
 
 
+def test_a_macvlan_network_with_an_ipam_plugin(engine: Engine, ipam: Plugin) -> None:
+    """Without a gateway, which only the outer network's administrator knows."""
+    flags = ("-d", "macvlan", "-o", "parent=eth0", "--ipam-driver", "testipam", "--subnet", "10.5.0.0/24")
+    engine.docker("network", "create", *flags, "outer")
+    assert ipam.state() == {"TestLocal/10.5.0.0/24": []}
+    sleeper(engine, "one", "--network", "outer")
+    assert engine.address("one", "outer") == "10.5.0.254"
+    engine.machine.peer.run("ip", "address", "add", "10.5.0.1/24", "dev", "eth0")
+    try:
+        engine.execute("one", "ping", "-c1", "-W2", "10.5.0.1")
+    finally:
+        engine.machine.peer.run("ip", "address", "delete", "10.5.0.1/24", "dev", "eth0")
+
+
 def test_a_network_plugin_with_an_ipam_plugin(engine: Engine, net: Plugin, ipam: Plugin) -> None:
     engine.docker("network", "create", "-d", "testnet", "--ipam-driver", "testipam", "plug")
     assert net.last("CreateNetwork")["IPv4Data"] == [

@@ -68,6 +68,18 @@ def test_flags(file: Path) -> None:
     )
 
 
+def test_flags_for_plugins(file: Path) -> None:
+    file.write_text('{"plugin-dir": ["/run/p"], "plugin-timeout": "1m30s"}')
+    settings = read("--config-file", str(file)).settings
+    assert (settings.plugin_dirs, settings.plugin_timeout) == (("/run/p",), 90.0)
+    file.write_text("{}")
+    settings = read("--config-file", str(file), "--plugin-dir", "/a", "--plugin-dir", "/b").settings
+    assert (settings.plugin_dirs, settings.plugin_timeout) == (("/a", "/b"), 30.0)
+    for wrong in ("0s", "soon", "-1s"):
+        with pytest.raises(CommandError, match="invalid --plugin-timeout"):
+            read("--config-file", str(file), "--plugin-timeout", wrong)
+
+
 def test_flags_of_the_default_bridge(file: Path) -> None:
     file.write_text('{"host-gateway-ip": "10.1.0.9"}')
     settings, ignored = read(
