@@ -155,6 +155,13 @@ def test_containers_come_and_go_while_they_run(engine: Engine, net: Plugin) -> N
     assert list(links(engine, "one")) == ["eth0"]
 
 
+def test_a_plugin_may_ask_the_engine_while_it_is_asked(engine: Engine, net: Plugin) -> None:
+    """As Weave's does after a restart of its own."""
+    engine.docker("network", "create", "-d", "testnet", "-o", f"engine={engine.socket}", "plug")
+    sleeper(engine, "one", "--network", "plug")
+    assert engine.inspect("one")["Fairlead"]["Networks"]["plug"]["Plugin"]["test.asked"] == "plug"
+
+
 def test_a_global_plugin_is_shown_as_such(engine: Engine, net: Plugin) -> None:
     net.kill()
     net.start(GLOBAL="1")

@@ -172,6 +172,22 @@ def test_a_plugin_restarts_while_a_container_runs(engine: Engine, net: Plugin) -
     engine.docker("rm", "-f", "one")
 
 
+def test_a_plugin_takes_its_link_away_and_gives_it_back(engine: Engine, net: Plugin) -> None:
+    """Nobody but the plugin can make it; the engine brings it in again when it is there."""
+    network(engine, "--subnet", "10.9.0.0/24")
+    assert run(engine, "--network", "plug") == ""
+    short = net.last("Join")["EndpointID"][:8]
+    engine.host.run("ip", "link", "delete", f"pe{short}")
+    bridge = f"pb{engine.network('plug')['Id'][:8]}"
+    time.sleep(1)  # the engine looks, and leaves it at that
+    assert "cannot repair" not in engine.log.read_text()
+    pair = ["ip", "link", "add", f"pe{short}", "master", bridge, "up", "type", "veth", "peer", "name", f"pc{short}"]
+    engine.host.run(*pair)
+    inside = ["nsenter", f"--net={engine.netns('one')}", "ip", "address"]
+    wait_until(lambda: "10.9.0.2" in engine.host.run(*inside), "the link is in the sandbox again", 15, every=0.2)
+    engine.execute("one", "ping", "-c1", "-W2", "10.9.0.1")
+
+
 @pytest.mark.parametrize("how", ["stop", "kill"])
 def test_the_daemon_restarts_while_a_container_runs(engine: Engine, net: Plugin, how: str) -> None:
     network(engine, "--subnet", "10.9.0.0/24", "-o", "route=10.200.0.0/16")

@@ -2,13 +2,16 @@
 
 Options of its networks (``-o``): ``gateway=none`` (Join names none), ``service=off`` (nor may the engine give one),
 ``prefix``, ``name`` (of the interface inside), ``mac=plugin`` (it chooses), ``address=CIDR`` (it gives the first
-endpoint this one), ``route=CIDR[,VIA]``. With GLOBAL in the environment its scope is that.
+endpoint this one), ``route=CIDR[,VIA]``, ``engine=SOCKET`` (Join asks the engine there what the network is called, as
+Weave's plugin does, and EndpointOperInfo tells). With GLOBAL in the environment its scope is that.
 """
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -101,9 +104,11 @@ def gateway(network: str, family: str) -> str:
 
 
 def join(message: Message) -> Answer:
-    find(message)
+    endpoint = find(message)
     network, short = message["NetworkID"], message["EndpointID"][:8]
     options = options_of(network)
+    if options.get("engine"):
+        endpoint["asked"] = asked(options["engine"], f"/networks/{network}")["Name"]
     run("ip", "link", "add", f"pe{short}", "type", "veth", "peer", "name", f"pc{short}")
     run("ip", "link", "set", f"pe{short}", "master", bridge(network), "up")
     names = {"SrcName": f"pc{short}", "DstPrefix": options.get("prefix", "eth"), "DstName": options.get("name", "")}
@@ -116,6 +121,15 @@ def join(message: Message) -> Answer:
         prefix, _, via = options["route"].partition(",")
         answer["StaticRoutes"] = [{"Destination": prefix, "RouteType": 0 if via else 1, "NextHop": via}]
     return answer
+
+
+def asked(socket_path: str, path: str) -> Any:
+    """What the engine answers to a GET: it must not wait for us meanwhile."""
+    link = http.client.HTTPConnection("localhost", timeout=2)
+    link.sock = socket.socket(socket.AF_UNIX)
+    link.sock.connect(socket_path)
+    link.request("GET", path)
+    return json.loads(link.getresponse().read())
 
 
 def leave(message: Message) -> Answer:
@@ -133,7 +147,8 @@ def delete_endpoint(message: Message) -> Answer:
 
 def operational(message: Message) -> Answer:
     endpoint = find(message)
-    return {"Value": {"test.plugin": "says so", "com.docker.network.portmap": endpoint.get("ports", [])}}
+    told = {"test.plugin": "says so", "test.asked": endpoint.get("asked", "")}
+    return {"Value": {**told, "com.docker.network.portmap": endpoint.get("ports", [])}}
 
 
 def publish(message: Message) -> Answer:

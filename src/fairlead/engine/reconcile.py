@@ -29,12 +29,14 @@ from fairlead.net.state import (
     Element,
     Fact,
     Link,
+    LinkKind,
     Policing,
     Remove,
     Slot,
     State,
     Step,
     is_policy,
+    needs,
     slot,
 )
 
@@ -234,6 +236,13 @@ class Reconciler:
         missing = [name for name in foreign_parents(wants) if kernel.link_kind(name) is None]
         return out_of_reach(wants, missing) if missing else frozenset()
 
+    def _lost_guests(self, steps: Iterable[Step], wants: State) -> frozenset[Slot]:
+        """Links that somebody else made for us and took away again, with what is to be on them: not ours to make."""
+        kernel = self._engine.kernel
+        asked = [step.fact for step in steps if isinstance(step, Add) and isinstance(step.fact, Link)]
+        lost = {slot(link) for link in asked if link.kind is LinkKind.GUEST and kernel.link_kind(link.peer) is None}
+        return frozenset(lost | {slot(fact) for fact in wants if not lost.isdisjoint(needs(fact))})
+
     def _tolerated(self) -> frozenset[tuple[str, ...]]:
         """Slots of containers in transition: neither missed nor swept."""
         moving = (self._engine.store.containers.get(key) for key in self.transitions)
@@ -258,7 +267,7 @@ class Reconciler:
         facts = self._engine.sandboxes.facts(container.endpoints)
         wants = frozenset(fact for fact in facts if _scope(fact) == container.id)
         steps = plan(self._engine.kernel.observe_sandbox(container.id), wants)
-        beyond = self._out_of_reach(wants) if steps else frozenset()
+        beyond = self._out_of_reach(wants) | self._lost_guests(steps, wants) if steps else frozenset()
         return [step for step in steps if slot(step.fact) not in beyond]
 
     def _with_pairs(self, steps: Sequence[Step]) -> list[Step]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from fairlead.engine.outside.party import Outside
-from fairlead.errors import EngineError, PluginError, PluginLacks, PluginRefused
+from fairlead.errors import EngineError, PluginError, PluginRefused
 from fairlead.kernel.netns import Namespace
 from fairlead.model.address import Interface, Ip, Prefix
 from fairlead.model.container import Container
@@ -98,7 +98,7 @@ class IpamPlugin(Outside):
         if self._known is None or self._known[0] != generation:
             try:
                 found = await self._ask("GetCapabilities", {}, words.ipam_abilities)
-            except PluginLacks:
+            except PluginRefused:
                 found = IpamAbilities()
             self._known = self._engine.plugins.generation(self._name), found
         return self._known[1]
