@@ -303,24 +303,18 @@ def test_an_edit_cuts_what_is_there(net: Net) -> None:
     web, db = net.box("web"), net.box("db")
     listener = inside.run(db.path, lambda: socket.create_server(("0.0.0.0", 80)))
 
-    def talks(link: socket.socket, other: socket.socket, patience: float = PATIENCE) -> bool:
-        link.sendall(b"x")
-        other.settimeout(patience)
-        try:
-            return bool(other.recv(16))
-        except TimeoutError:
-            return False
+    talks = inside.arrives
 
     with listener, web.connect(net.ip("db"), 80) as link, listener.accept()[0] as other:
-        assert talks(link, other)
+        assert talks(link, other, 3)
         net.set("deny", "allow from=name:web to=name:db")
-        assert talks(link, other), "older than the policy, and allowed by it"
-        assert talks(other, link)
+        assert talks(link, other, 3), "older than the policy, and allowed by it"
+        assert talks(other, link, 3)
         net.set("deny", "allow from=name:db to=name:web")
-        assert not talks(link, other)
+        assert not talks(link, other, PATIENCE)
         net.set("allow", "deny to=name:db port=80")
-        assert not talks(link, other)
-        assert not talks(other, link)
+        assert not talks(link, other, PATIENCE)
+        assert not talks(other, link, PATIENCE)
         net.policy("clear")
         assert talks(link, other, 5), "sent again until it comes through"
 

@@ -65,6 +65,18 @@ def get(address: str, port: int, path: str = "/", timeout: float = 3.0) -> str:
     return body.decode()
 
 
+def arrives(sender: socket.socket, receiver: socket.socket, patience: float) -> bool:
+    """Whether what is sent now over a connection comes out at its other end, whatever was sent before it."""
+    token = os.urandom(8)
+    sender.sendall(token)
+    receiver.settimeout(patience)
+    heard = b""
+    with contextlib.suppress(TimeoutError):
+        while token not in heard:
+            heard += receiver.recv(4096)
+    return token in heard
+
+
 @contextlib.contextmanager
 def udp_echo(netns: str, port: int) -> Iterator[None]:
     """A UDP server inside ``netns`` that sends back what it gets."""

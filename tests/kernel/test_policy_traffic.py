@@ -89,23 +89,14 @@ def test_an_edit_is_for_what_is_there(lab: Lab) -> None:
     target = (lab.address("db"), 80)
     link = inside.run(lab.space("web").path, lambda: socket.create_connection(target))
     with listener, link, listener.accept()[0] as other:
-
-        def talks(patience: float = 5) -> bool:
-            other.settimeout(patience)
-            link.sendall(b"x")
-            try:
-                return bool(other.recv(64))
-            except TimeoutError:
-                return False
-
         lab.policy("n", DENY, "allow from=name:web to=name:db port=80")
-        assert talks(), "older than the policy"
+        assert inside.arrives(link, other, 5), "older than the policy"
         lab.policy("n", DENY)
-        assert not talks(PATIENCE)
+        assert not inside.arrives(link, other, PATIENCE)
         lab.policy("n", ALLOW)
-        assert talks()
+        assert inside.arrives(link, other, 5)
         lab.policy("n", ALLOW, "deny to=name:db port=80")
-        assert not talks(PATIENCE)
+        assert not inside.arrives(link, other, PATIENCE)
 
 
 def test_ports_that_tell_nothing(lab: Lab) -> None:
