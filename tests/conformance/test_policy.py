@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
 
+from fairlead.model.policy import Action
+from fairlead.wire.policy import checked, parse_rule, policy_body
 from harness import inside
 from harness.engine import FAIRLEAD, Engine, wait_until
 from harness.lab import Servers
@@ -460,6 +463,41 @@ def test_edits_under_load_lose_nothing(net: Net) -> None:
 
     inside.run(web.path, ask)
     assert len(answers) == 400
+
+
+def test_edits_while_containers_come_and_go(net: Net) -> None:
+    net.make()
+    web, db = net.box("web"), net.box("db")
+    net.serve(db, "tcp", 80, 81)
+    over = threading.Event()
+
+    def churn(number: int) -> None:
+        while not over.is_set():
+            net.engine.docker(
+                "run", "--rm", "--name", f"guest{number}", "--label", "guest", "--network", "n", "busybox", "true"
+            )
+
+    threads = [threading.Thread(target=churn, args=(number,)) for number in range(2)]
+    for thread in threads:
+        thread.start()
+    rules = ["allow from=label:guest to=name:db", "deny from=name:guest1", "allow to=dns:*.shop.test"]
+    path = "/fairlead/networks/n/policy"
+    for number in range(60):
+        listed = ["allow from=name:web to=name:db port=80", *rules[: number % 4]]
+        body = policy_body(checked(Action.DENY, map(parse_rule, listed)))
+        assert net.engine.call("PUT", path, body)[0] == 204
+        if number % 10 == 9:
+            assert net.engine.call("DELETE", path)[0] == 204
+        time.sleep(0.05)
+    over.set()
+    for thread in threads:
+        thread.join()
+    net.set("deny", "allow from=name:web to=name:db port=80")
+    assert web.tcp(net.ip("db"), 80)
+    assert not web.tcp(net.ip("db"), 81)
+    assert repairs(net) == ""
+    left = net.engine.host.run("nft", "list", "map", "bridge", "fairlead-policy", "from_port")
+    assert left.count("goto") == 2, "of web and db"
 
 
 def test_the_daemon_is_not_needed(net: Net) -> None:
