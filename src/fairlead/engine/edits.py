@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from fairlead import ids
 from fairlead.errors import EngineError, Forbidden, InvalidArgument, NotFound, Unavailable
 from fairlead.model.container import Container
-from fairlead.model.endpoint import Endpoint, EndpointSpec
+from fairlead.model.endpoint import EndpointSpec
 from fairlead.model.network import DNS, Network, NetworkSpec, Subnet
 from fairlead.model.requests import EndpointUpdate, NetworkUpdate
 from fairlead.net import edits, shaping, validate
@@ -136,14 +136,14 @@ class Edits:
         self._engine.reconciler.apply(plan(have, want), want)
         for start in range(0, len(containers), _AT_ONCE):
             some = containers[start : start + _AT_ONCE]
-            endpoints = [endpoint for container in some for endpoint in _on(container, after)]
+            endpoints = [endpoint for container in some for endpoint in container.endpoints]
             wants = sandboxes.facts(endpoints)
             self._engine.reconciler.apply(plan(sandboxes.facts(endpoints, before), wants), wants)
             await asyncio.sleep(0)
 
     def _move_back(self, before: Network, after: Network, containers: Iterable[Container]) -> None:
         networks, sandboxes = self._engine.networks, self._engine.sandboxes
-        endpoints = [endpoint for container in containers for endpoint in _on(container, after)]
+        endpoints = [endpoint for container in containers for endpoint in container.endpoints]
         have = networks.bare_facts(after) | networks.shared_facts() | sandboxes.facts(endpoints, after)
         self._record(after, before)
         want = networks.bare_facts(before) | networks.shared_facts() | sandboxes.facts(endpoints)
@@ -190,10 +190,6 @@ class Edits:
 def _check_may_change(network: Network) -> None:
     if network.predefined:
         raise Forbidden(f"{network.name} is a pre-defined network and cannot be updated")
-
-
-def _on(container: Container, network: Network) -> Iterator[Endpoint]:
-    return (endpoint for endpoint in container.endpoints if endpoint.network == network.id)
 
 
 def _lent_by(network: Network, name: str) -> Network:

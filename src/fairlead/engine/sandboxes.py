@@ -10,6 +10,7 @@ import contextlib
 import logging
 import os
 import socket
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -31,10 +32,10 @@ from fairlead.model.container import Container
 from fairlead.model.endpoint import Endpoint, EndpointSpec
 from fairlead.model.network import Network
 from fairlead.model.port import PortBinding
-from fairlead.net import shaping
+from fairlead.net import multihoming, shaping
 from fairlead.net.drivers import cni, driver_named
 from fairlead.net.plan import plan
-from fairlead.net.state import HOST, Element, Fact, Link, Policing, State
+from fairlead.net.state import HOST, Address, Element, Fact, Link, Policing, State
 
 if TYPE_CHECKING:
     from fairlead.engine.core import Engine
@@ -66,6 +67,7 @@ class Sandboxes:
         """
         world = self._engine.networks.world()
         facts: set[Fact] = set()
+        homes: defaultdict[ContainerId, list[multihoming.Home]] = defaultdict(list)
         for endpoint in endpoints:
             network = self._engine.networks.get(endpoint.network)
             if network is None:
@@ -77,6 +79,10 @@ class Sandboxes:
             facts |= links | shaping.wants(network, endpoint, links)
             facts.update(self._engine.policies.facts(network, endpoint))
             facts.update(linking.facts(self._engine, network, endpoint))
+            if any(isinstance(fact, Address) and fact.ns == endpoint.container for fact in links):
+                homes[endpoint.container].append((endpoint, network))
+        for ways in homes.values():
+            facts.update(multihoming.wants(ways))
         return frozenset(facts)
 
     def is_open(self, container: ContainerId) -> bool:
