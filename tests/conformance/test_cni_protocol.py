@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -402,3 +403,37 @@ def test_one_failure_at_the_end_keeps_nobody_from_his_part(engine: Engine, chain
     assert list(steps(chains.calls()))[:2] == ["DEL second", "DEL actor"]
     assert links(engine) == []
     wait_until(lambda: list(steps(chains.calls())).count("DEL second") >= 2, "asked again", seconds=10)
+
+
+def test_a_daemon_killed_while_a_plugin_works(engine: Engine, chains: Cni) -> None:
+    """The next one finds in the record whom to tell DEL."""
+    chains.write("net", chains.actor(), chains.actor("second", on={"ADD": "slow"}))
+    create(engine)
+    engine.docker("create", "--name", "c1", "--network", "net", "busybox", "sleep", "1000")
+    asking = Thread(target=lambda: engine.docker("start", "c1", check=False))
+    asking.start()
+    wait_until(lambda: "ADD second" in steps(chains.calls()), "the second is at it")
+    engine.kill()
+    asking.join()
+    engine.start()
+    assert list(steps(chains.calls()))[-2:] == ["DEL second", "DEL actor"]
+    assert links(engine) == []
+    engine.docker("start", "c1")
+    assert engine.address("c1", "net") == "10.99.0.2"
+
+
+def test_a_container_let_in_again_keeps_its_place(engine: Engine, chains: Cni) -> None:
+    """What is owed to plugins of its former life must not hit the present one."""
+    chains.write("net", chains.actor(), chains.actor("second", on={"DEL": "fail"}))
+    create(engine)
+    run(engine)
+    engine.docker("stop", "-t", "0", "c1")
+    engine.docker("start", "c1")
+    asked = len(chains.calls("DEL"))
+    engine.stop()
+    engine.start()
+    assert len(chains.calls("DEL")) == asked
+    assert "10.99.0.2" in engine.execute("c1", "ip", "address")
+    (chains.bin / "second").write_text("#!/bin/sh\n")
+    engine.docker("rm", "-f", "c1")
+    chains.program("second")

@@ -290,6 +290,17 @@ def test_check_finds_what_is_missing(engine: Engine, chains: Cni) -> None:
     assert "CNI plugin bridge: Failed to match addr" in found.stdout
 
 
+def test_servers_for_names_that_plugins_tell(engine: Engine, chains: Cni) -> None:
+    """They are asked from the container's namespace, as the second host's server sees; search domains are written."""
+    dns = {"nameservers": [PEER4], "domain": "shop", "search": ["example.org"]}
+    chains.write("shop", chains.bridge("10.88.0.0/24", ipMasq=False, dns=dns))
+    create(engine, "shop")
+    web(engine, "--network", "shop")
+    assert "search shop example.org" in engine.execute("web", "cat", "/etc/resolv.conf")
+    engine.docker("exec", "web", "nslookup", "plugins.test.", check=False)
+    assert "udp 10.88.0.2 plugins.test" in engine.machine.queries.read_text()
+
+
 @pytest.mark.docker_option("fairlead.bandwidth.*", section="cni", note="told as bandwidth where a plugin declares it")
 @pytest.mark.docker_option("plugins: bandwidth", section="cni")
 def test_limits_of_bandwidth(engine: Engine, chains: Cni) -> None:

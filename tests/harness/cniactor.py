@@ -64,6 +64,8 @@ def misbehave(way):
     if way == "huge":
         while True:
             sys.stdout.write("x" * 65536)
+    if way == "slow":
+        time.sleep(1)
     if way == "hang":
         time.sleep(600)
     if way == "orphan":

@@ -56,6 +56,7 @@ def test_the_second_form() -> None:
     assert found.of("eth0") == found.assigned
     assert found.of("net1") == ()
     assert found.dns == Dns(domain="shop", search=("a", "b"), options=("ndots:2",))
+    assert found.dns.domains == ("shop", "a", "b")
     assert json.loads(found.text) == MIDDLE
 
 
@@ -69,6 +70,11 @@ def test_addresses_of_the_host_are_not_the_containers() -> None:
     links = [{"name": "eth0"}, {"name": "eth0", "sandbox": "/run/netns/c"}]
     both = [{"address": "10.1.0.1/24", "interface": 0}, {"address": "10.1.0.2/24", "interface": 1}]
     assert [str(a.address) for a in parsed({"interfaces": links, "ips": both}, "1.0.0").of("eth0")] == ["10.1.0.2/24"]
+
+
+def test_servers_are_those_that_are_addresses() -> None:
+    assert Dns(nameservers=("10.0.0.1", "dns.example", "fd00::1", "")).servers == (ip("10.0.0.1"), ip("fd00::1"))
+    assert Dns(domain="a", search=("a", "b", "")).domains == ("a", "b")
 
 
 def test_null_is_nothing() -> None:

@@ -51,6 +51,23 @@ class Dns:
     search: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
 
+    @property
+    def servers(self) -> tuple[Ip, ...]:
+        """Those that are addresses; names of servers lead nowhere."""
+        return tuple(address for text in self.nameservers if (address := _address(text)) is not None)
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """Where short names are looked for, the container's own domain first."""
+        return tuple(dict.fromkeys(name for name in (self.domain, *self.search) if name))
+
+
+def _address(text: str) -> Ip | None:
+    try:
+        return ip_address(text)
+    except ValueError:
+        return None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:

@@ -208,12 +208,10 @@ def _completed(endpoint: Endpoint, answer: Result, chain: str, namespace: Namesp
     link = namespace.netlink.link(endpoint.ifname)
     if link is None:
         raise EngineError(f"CNI network {chain}: its plugins succeeded, and made no interface {endpoint.ifname}")
-    return replace(
-        endpoint,
-        mac=link.mac,
-        addresses=tuple(each.address for each in answer.of(endpoint.ifname)),
-        outside=replace(endpoint.outside, gateways=tuple(defaults.take_over(namespace, link))),
-    )
+    found = tuple(defaults.take_over(namespace, link))
+    outside = replace(endpoint.outside, gateways=found, nameservers=answer.dns.servers, search=answer.dns.domains)
+    addresses = tuple(each.address for each in answer.of(endpoint.ifname))
+    return replace(endpoint, mac=link.mac, addresses=addresses, outside=outside)
 
 
 def _with(endpoint: Endpoint, attached: Attached) -> Endpoint:
