@@ -55,7 +55,7 @@ def addresses(engine: Engine, name: str, netns: str = "") -> list[str]:
     return [f"{each['local']}/{each['prefixlen']}" for each in found]
 
 
-@pytest.mark.docker_option("--ipam-driver dhcp", section="macvlan")
+@pytest.mark.docker_option("--ipam-driver dhcp", section="dhcp")
 def test_a_server_gives_a_macvlan_container_all_it_needs(engine: Engine, dnsmasq: Dnsmasq) -> None:
     engine.docker("network", "create", *LAN, "lan")
     sleeper(engine, "web", "--network", "lan")
@@ -73,6 +73,7 @@ def test_a_server_gives_a_macvlan_container_all_it_needs(engine: Engine, dnsmasq
     assert "search lan.example" in engine.execute("web", "cat", "/etc/resolv.conf")
 
 
+@pytest.mark.docker_option("name servers of the lease", section="dhcp")
 def test_names_are_asked_of_the_servers_that_the_lease_names(engine: Engine, tmp_path: Path) -> None:
     peer, elsewhere = engine.machine.peer, "198.51.100.9"
     peer.run("ip", "address", "add", f"{elsewhere}/24", "dev", "eth0")
@@ -93,6 +94,8 @@ def test_names_are_asked_of_the_servers_that_the_lease_names(engine: Engine, tmp
         peer.run("ip", "address", "delete", f"{elsewhere}/24", "dev", "eth0")
 
 
+@pytest.mark.docker_option("fairlead.dhcp.hostname", section="dhcp")
+@pytest.mark.docker_option("fairlead.dhcp.client_id", section="dhcp")
 def test_the_hostname_and_the_client_id_are_those_asked_for(engine: Engine, dnsmasq: Dnsmasq) -> None:
     engine.docker("network", "create", *LAN, "lan")
     sleeper(engine, "one", "--network", "lan", "--hostname", "printer")
@@ -102,6 +105,7 @@ def test_the_hostname_and_the_client_id_are_those_asked_for(engine: Engine, dnsm
     assert dnsmasq.lease(engine.address("two", "lan")) == ("scanner", "01:02:03")
 
 
+@pytest.mark.docker_option("release on stop", section="dhcp")
 def test_an_address_is_given_back_and_comes_back(engine: Engine, dnsmasq: Dnsmasq) -> None:
     engine.docker("network", "create", *LAN, "lan")
     sleeper(engine, "web", "--network", "lan")
@@ -120,6 +124,7 @@ def test_an_address_is_given_back_and_comes_back(engine: Engine, dnsmasq: Dnsmas
     assert pings(engine, "other", "web")
 
 
+@pytest.mark.docker_option("--ip", section="dhcp")
 def test_an_address_that_is_asked_for_is_given_or_refused(engine: Engine, dnsmasq: Dnsmasq) -> None:
     engine.docker("network", "create", *LAN, *SOON, "lan")
     sleeper(engine, "web", "--network", "lan", "--ip", "198.51.100.117")
@@ -133,6 +138,7 @@ def test_an_address_that_is_asked_for_is_given_or_refused(engine: Engine, dnsmas
     engine.docker("rm", "no")
 
 
+@pytest.mark.docker_option("--ipam-driver dhcp", section="dhcp")
 def test_a_bridge_that_leads_to_a_server(engine: Engine, tmp_path: Path) -> None:
     machine = engine.machine
     machine.host.run("ip", "link", "add", "br0", "type", "bridge")
@@ -159,6 +165,7 @@ def test_a_bridge_that_leads_to_a_server(engine: Engine, tmp_path: Path) -> None
         machine.host.run("ip", "link", "delete", "br0")
 
 
+@pytest.mark.docker_option("fairlead.dhcp.timeout", section="dhcp")
 def test_a_silent_network_is_an_error_and_leaves_nothing(engine: Engine) -> None:
     engine.docker("network", "create", *LAN, *SOON, "lan")
     began = time.monotonic()
@@ -253,6 +260,7 @@ def acks(server: Udhcpd) -> int:
     return server.said().count("sending ACK")
 
 
+@pytest.mark.docker_option("renewal", section="dhcp")
 def test_a_lease_is_renewed_in_time_and_over_a_killed_daemon(engine: Engine, tmp_path: Path) -> None:
     with short(engine, tmp_path, 4) as server:
         engine.docker("network", "create", *LAN, "lan")

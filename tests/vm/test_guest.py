@@ -19,7 +19,7 @@ import pytest
 from vm import machine
 
 TESTS = Path(__file__).parents[1]
-ALSO = ("kernel/test_macvlan_traffic.py", "kernel/test_policy_traffic.py")
+ALSO = ("kernel/test_macvlan_traffic.py", "kernel/test_policy_traffic.py", "kernel/test_kernel_shaping.py")
 FILES = [*sorted(str(path.relative_to(TESTS)) for path in TESTS.glob("vm/guest/test_*.py")), *ALSO]
 
 

@@ -10,6 +10,7 @@ from fairlead.errors import InvalidArgument
 from fairlead.model.container import Container
 from fairlead.model.endpoint import Endpoint, EndpointSpec
 from fairlead.model.network import Network, NetworkSpec
+from fairlead.net.drivers.sublink_options import HOST_SHIM
 from fairlead.net.lease import Client
 
 NAME = "dhcp"
@@ -38,6 +39,8 @@ def check_network(spec: NetworkSpec) -> None:
         raise InvalidArgument(f"the DHCP IPAM driver is for macvlan and bridge networks, not {spec.driver}")
     if spec.ipam:
         raise InvalidArgument("the DHCP server chooses addresses: leave out --subnet, --gateway and --ip-range")
+    if HOST_SHIM in spec.options:
+        raise InvalidArgument(f"{HOST_SHIM} needs an address of its own, and the DHCP server gives none: leave it out")
     if not spec.enable_ipv4:
         raise InvalidArgument("DHCP gives IPv4 addresses: leave out --ipv4=false")
     if strange := sorted(label for label in spec.ipam_options if label != TIMEOUT):

@@ -25,6 +25,7 @@ def spec(**fields: Any) -> NetworkSpec:
         ({"driver": "ipvlan"}, "share their parent's MAC"),
         ({"driver": "overlay"}, "is for macvlan and bridge networks, not overlay"),
         ({"ipam": (IpamConfig(gateway=ip("192.0.2.1")),)}, "leave out --subnet"),
+        ({"options": {"fairlead.host_shim": "true"}}, "fairlead.host_shim needs an address of its own"),
         ({"enable_ipv4": False, "enable_ipv6": True}, "DHCP gives IPv4 addresses"),
         ({"ipam_options": {"timeout": "5s"}}, "has no option timeout: it has fairlead.dhcp.timeout"),
         ({"ipam_options": {"fairlead.dhcp.timeout": "soon"}}, "as in 10s or 500ms"),
