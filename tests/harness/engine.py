@@ -171,6 +171,7 @@ class Engine:
             "DOCKER_CONFIG": str(self.base / "docker-config"),
             "DOCKER_HOST": f"unix://{self.socket}",
             "DOCKER_CLI_HINTS": "false",
+            "DOCKER_BUILDKIT": "0",
         }
 
     def docker(

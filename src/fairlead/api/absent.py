@@ -76,8 +76,7 @@ _SWARM = (
 _UNSUPPORTED = (
     ("POST /swarm/init", "swarm mode"),
     ("POST /swarm/join", "swarm mode"),
-    ("POST /build", "building images"),
-    ("POST /build/cancel", "building images"),
+    ("POST /build/cancel", "cancelling a build of another client"),
     ("POST /session", "BuildKit"),
     ("POST /grpc", "BuildKit"),
     ("GET /images/search", "searching a registry"),

@@ -12,6 +12,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from fairlead.api import (
     absent,
     archives,
+    builds,
     containers,
     execs,
     extensions,
@@ -39,7 +40,10 @@ _LONGEST_LINE = 65536  # filters and image lists travel in the query
 
 _LONGEST_COMPLAINT = 200  # characters of a bad request quoted in the log
 
-_FAMILIES = (system, containers, streams, archives, execs, images, networks, volumes, extensions, policies, absent)
+_FAMILIES = (
+    *(system, containers, streams, archives, execs, images, builds, networks, volumes, extensions, policies),
+    absent,
+)
 
 Dispatch = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 

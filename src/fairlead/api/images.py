@@ -67,7 +67,7 @@ async def prune(call: Call) -> web.StreamResponse:
 
 
 async def load(call: Call) -> web.StreamResponse:
-    return await _progress(call, call.engine.images.load(call.blocks(), call.flag("quiet")))
+    return await progress(call, call.engine.images.load(call.blocks(), call.flag("quiet")))
 
 
 async def save(call: Call) -> web.StreamResponse:
@@ -87,12 +87,12 @@ async def create(call: Call) -> web.StreamResponse:
     if source and source != _FROM_BODY:
         raise InvalidArgument(f"cannot import from {source}: send the archive in the request body (fromSrc=-)")
     if source:
-        return await _progress(call, call.engine.images.import_(call.blocks(), _import_spec(call)))
+        return await progress(call, call.engine.images.import_(call.blocks(), _import_spec(call)))
     name = call.text("fromImage")
     if not name:
         raise InvalidArgument("no image to pull: fromImage is empty")
     reference = _with_tag(name, call.text("tag"))
-    return await _progress(call, call.engine.images.pull(reference, call.text("platform"), registry_auth(call)))
+    return await progress(call, call.engine.images.pull(reference, call.text("platform"), registry_auth(call)))
 
 
 async def look_up(call: Call) -> web.StreamResponse:
@@ -177,7 +177,7 @@ def _commit_config(text: bytes) -> Config | None:
     return body.convert(given, Config) if given else None
 
 
-async def _progress(call: Call, lines: AsyncIterator[Progress]) -> web.StreamResponse:
+async def progress(call: Call, lines: AsyncIterator[Progress]) -> web.StreamResponse:
     """A JSON stream. A problem before the first line is an ordinary one, a later one is told in the stream."""
     async with until_gone(call.request), closed_behind(lines):
         first = await anext(lines, None)

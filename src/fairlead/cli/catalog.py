@@ -74,6 +74,7 @@ _CONTAINER = {
     ),
 }
 _IMAGE = {
+    "build": Entry("image.build", "BUILD", "Build an image from a Dockerfile"),
     "history": Entry("image.history", "HISTORY", "Show the history of an image"),
     "import": Entry("image.archives", "IMPORT", "Import the contents from a tarball to create a filesystem image"),
     "inspect": Entry("inspect", "IMAGE", "Display detailed information on one or more images"),
@@ -156,7 +157,7 @@ GROUPS: Mapping[str, Group] = {
     "image": Group(
         "Manage images",
         _IMAGE,
-        {**_same("history", "import", "load", "pull", "save", "tag"), "images": "ls", "rmi": "rm"},
+        {**_same("build", "history", "import", "load", "pull", "save", "tag"), "images": "ls", "rmi": "rm"},
         {"list": "ls", "remove": "rm"},
     ),
     "network": Group("Manage networks", _NETWORK, {}, {"list": "ls", "remove": "rm"}),

@@ -14,6 +14,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from fairlead.dns.control import Resolver
+from fairlead.engine.building.builder import Builds
 from fairlead.engine.containers import Containers
 from fairlead.engine.edits import Edits
 from fairlead.engine.events import Events
@@ -78,6 +79,7 @@ class Engine:
         self.edits = Edits(self)
         self.volumes = Volumes(self)
         self.images = Images(self)
+        self.builds = Builds(self)
         self.sandboxes = Sandboxes(self)
         self.sharing = Sharing(self)
         self.launching = Launching(self)

@@ -42,6 +42,7 @@ async def start(engine: Engine) -> None:
     await engine.sandboxes.reconcile_resolver(held, known)
     engine.sandboxes.sweep_pins(known)
     await engine.containers.sweep()
+    engine.builds.sweep()
     await engine.reconciler.take_over()
     engine.spawn(engine.sandboxes.resume_others(), "word to parties outside")
     await _restart(engine)

@@ -36,8 +36,10 @@ class Writable(Protocol):
 class TarWriter:
     """Members one after another; ``finish`` marks the end."""
 
-    def __init__(self, out: Writable) -> None:
+    def __init__(self, out: Writable, owner: tuple[int, int] | None = None, mode: int | None = None) -> None:
+        """``owner`` and ``mode`` are everybody's where given (the mode of files alone)."""
         self._out = out
+        self._owner, self._mode = owner, mode
         self._names: dict[tuple[int, int], bytes] = {}
 
     def finish(self) -> None:
@@ -51,7 +53,8 @@ class TarWriter:
     def content(self, name: bytes, data: bytes) -> None:
         entry = _entry(name)
         entry.size = len(data)
-        entry.mode = 0o644
+        entry.mode, entry.type = 0o644, tarfile.REGTYPE
+        self._own(entry)
         self._header(entry)
         self._out.write(data + bytes(-len(data) % _BLOCK))
 
@@ -76,6 +79,7 @@ class TarWriter:
             return  # sockets have no form in an archive
         entry = _entry(name if kind != tarfile.DIRTYPE else name.rstrip(b"/") + b"/", found)
         entry.type = kind
+        self._own(entry)
         if kind == tarfile.SYMTYPE:
             entry.linkname = os.fsdecode(os.readlink(b"", dir_fd=fd))
         elif kind in (tarfile.CHRTYPE, tarfile.BLKTYPE):
@@ -85,6 +89,12 @@ class TarWriter:
         if found.st_nlink > 1 and kind != tarfile.DIRTYPE and self._linked(entry, name, found):
             return
         self._write_member(entry, fd)
+
+    def _own(self, entry: tarfile.TarInfo) -> None:
+        if self._owner is not None:
+            entry.uid, entry.gid = self._owner
+        if self._mode is not None and entry.type == tarfile.REGTYPE:
+            entry.mode = self._mode
 
     def _linked(self, entry: tarfile.TarInfo, name: bytes, found: os.stat_result) -> bool:
         """Whether it was written as one more name of a member before."""
