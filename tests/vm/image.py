@@ -19,12 +19,12 @@ CHECKOUT = Path(__file__).parents[2]
 # What the guest's tests start, beside what the engine starts.
 PROGRAMS = (
     *("ip", "tc", "nft", "ping", "nsenter", "unshare", "mount", "umount"),
-    *("crun", "conmon", "busybox", "bash", "ldconfig"),
+    *("crun", "conmon", "tini-static", "busybox", "bash", "ldconfig", "ldd"),
 )
 # Loaded by name, so that ldd does not tell of them.
 LIBRARIES = ("libnftables.so.1", "libnss_files.so.2", "libgcc_s.so.1", "libpthread.so.0", "libdl.so.2", "librt.so.1")
 TABLES = ("/etc/protocols", "/etc/services")  # for libnftables
-DISTRIBUTIONS = ("fairlead", "pytest", "pytest-timeout")
+DISTRIBUTIONS = ("fairlead", "pytest", "pytest-timeout", "docker")
 
 # Of the standard library: what no test imports.
 _NOT_TAKEN = frozenset({"test", "tests", "idlelib", "tkinter", "ensurepip", "lib2to3", "turtledemo", "site-packages"})
