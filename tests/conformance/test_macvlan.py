@@ -131,6 +131,23 @@ def test_a_shims_address_is_chosen_and_shown(engine: Engine) -> None:
     assert pings(engine, "one", chosen)
 
 
+def test_a_link_of_the_hosts_comes_and_goes_while_containers_run(engine: Engine) -> None:
+    before = links(engine)
+    lan(engine)
+    web(engine, "web", "--network", "lan")
+    address = engine.address("web", "lan")
+    assert not engine.host.reaches(address, 80)
+    engine.fairlead("network", "update", "lan", "-o", "fairlead.host_shim=true")
+    assert "Welcome" in engine.host.get(address, 80)
+    assert pings(engine, "web", HOST4)
+    engine.fairlead("network", "update", "lan", "-o", "fairlead.host_shim=false")
+    assert not engine.host.reaches(address, 80)
+    assert links(engine) == before
+    assert "AuxiliaryAddresses" not in engine.network("lan")["IPAM"]["Config"][0]
+    refused = engine.fairlead("network", "update", "lan", "-o", "parent=eth1", check=False)
+    assert "option parent cannot change while the network exists" in refused.stderr
+
+
 def test_without_a_parent_a_network_is_internal(engine: Engine) -> None:
     before = links(engine)
     made = engine.out("network", "create", "-d", "macvlan", "--subnet", "10.66.0.0/24", "alone")

@@ -82,7 +82,7 @@ class Stations(Lab):
 
     def _subnets(self, spec: NetworkSpec) -> Sequence[Subnet]:
         taken = [each.prefix for network in self.networks.values() for each in network.subnets]
-        chosen, _ = ipam.choose_subnets(spec, taken=taken, pools=(), routes=(), ula_seed=b"lab", gateways=False)
+        chosen, _ = ipam.choose_subnets(spec, taken=taken, pools=(), routes=(), ula_seed=b"lab", gatewayless=(4, 6))
         return shim.complete(spec, chosen, [address.ip for address in self.now().addresses])
 
     def station(self, name: str, network: str, *, mac: str = "") -> Endpoint:

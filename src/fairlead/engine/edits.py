@@ -19,7 +19,7 @@ from fairlead.model.endpoint import EndpointSpec
 from fairlead.model.network import DNS, Network, NetworkSpec, Subnet
 from fairlead.model.requests import EndpointUpdate, NetworkUpdate
 from fairlead.net import edits, shaping, validate
-from fairlead.net.drivers import driver_named
+from fairlead.net.drivers import driver_named, shim
 from fairlead.net.drivers.bridge import choose_mtu
 from fairlead.net.drivers.options import MTU
 from fairlead.net.plan import plan
@@ -80,9 +80,11 @@ class Edits:
             driver_named(spec.driver).check(spec, networks.facts_for(spec))
         attached = networks.view(before).endpoints
         subnets, warnings = self._added(before, update)
-        mtu = choose_mtu(spec, networks.world()) if {MTU} & {*update.options, *update.remove_options} else before.mtu
         stay = edits.left(before, update.remove_subnets, attached)
-        after = replace(before, spec=spec, subnets=(*stay, *subnets), mtu=mtu)
+        host = [address.ip for address in networks.host_facts().addresses]
+        subnets = shim.complete(spec, (*stay, *subnets), (*host, *self._engine.index.used(before.id)))
+        mtu = choose_mtu(spec, networks.world()) if {MTU} & {*update.options, *update.remove_options} else before.mtu
+        after = replace(before, spec=spec, subnets=tuple(subnets), mtu=mtu)
         edits.check_subnets(before, after)
         edits.check_ways(before, after, attached)
         self._check_shapes(before, after)

@@ -15,6 +15,7 @@ from fairlead.model.endpoint import Endpoint
 from fairlead.model.network import DNS, IpamConfig, Network, NetworkSpec, Subnet
 from fairlead.model.requests import NetworkUpdate
 from fairlead.net.drivers.options import ADVERT_INTERVAL, ADVERTS, BRIDGE, MTU, PUBLISH_POLICY
+from fairlead.net.drivers.sublink_options import HOST_SHIM
 from fairlead.net.firewall import GatewayMode
 from fairlead.net.shaping import BANDWIDTH, NETEM
 
@@ -39,8 +40,8 @@ _CHANGEABLE: Mapping[str, Mapping[str, bool]] = {
         ADVERT_INTERVAL: False,
         DNS: False,
     },
-    "macvlan": {DNS: False},
-    "ipvlan": {DNS: False},
+    "macvlan": {DNS: False, HOST_SHIM: True},
+    "ipvlan": {DNS: False, HOST_SHIM: True},
 }
 _OF_ANY_DRIVER: Mapping[str, bool] = {DNS: False}
 # Families of options that may change with every driver; containers' links follow from them.

@@ -11,7 +11,7 @@ from fairlead.errors import EngineError, Forbidden, InvalidArgument, Unsupported
 from fairlead.ids import NetworkId
 from fairlead.model.endpoint import EndpointSpec
 from fairlead.model.host import HostFacts, HostLink
-from fairlead.model.network import Network, NetworkSpec, Subnet
+from fairlead.model.network import IpamConfig, Network, NetworkSpec, Subnet
 from fairlead.net.drivers import DRIVERS, parents, shim, sublink
 from fairlead.net.state import HOST, Address, Link, LinkKind, Route, State, Sysctl
 from unit.net.things import CONTAINER, ID, WORLD, endpoint, network
@@ -228,7 +228,10 @@ def test_a_shims_address_is_the_named_one_or_a_free_one() -> None:
     assert [str(each.aux[shim.AUX]) for each in made.subnets] == ["10.1.0.3", "fd00::2"]
     named = Subnet(prefix=ip_network("10.1.0.0/24"), aux={shim.AUX: ip_address("10.1.0.200")})
     assert shim.complete(made.spec, [named], ()) == (named,)
-    assert shim.complete(stations().spec, made.subnets, ()) is made.subnets
+    without = shim.complete(stations().spec, made.subnets, ())
+    assert [dict(each.aux) for each in without] == [{}, {}]
+    asked = replace(stations().spec, ipam=(IpamConfig(subnet=named.prefix, aux=named.aux),))
+    assert shim.complete(asked, [named], ()) == (named,)
     assert shim.complete(network().spec, made.subnets, ()) is made.subnets
 
 
@@ -242,6 +245,12 @@ def test_the_shim_is_like_a_containers_link_but_on_the_host() -> None:
     assert held == {"10.1.0.3/32", "fd00::2/128"}
     values = {fact.key.rpartition("/")[2]: fact.value for fact in wanted if isinstance(fact, Sysctl)}
     assert values == {"arp_ignore": "1", "disable_ipv6": "0", "accept_ra": "0", "accept_dad": "0"}
+
+
+def test_a_shim_needs_addresses_of_the_engines_own() -> None:
+    spec = NetworkSpec(name="lan", driver="macvlan", ipam_driver="dhcp", options={"parent": "eth0", shim.AUX: "true"})
+    with pytest.raises(InvalidArgument, match="not IPAM driver dhcp"):
+        DRIVERS["macvlan"].check(spec, HOST_FACTS)
 
 
 def test_a_shim_without_ipv6_has_none() -> None:

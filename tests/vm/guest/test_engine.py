@@ -1,4 +1,4 @@
-"""A whole engine on Debian's kernel: its own command line, ipvlan and VLAN networks, containers that find each other."""
+"""A whole engine on Debian's kernel: ipvlan on a VLAN link, containers that find each other, a published port."""
 
 from __future__ import annotations
 

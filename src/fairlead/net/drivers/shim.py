@@ -27,8 +27,12 @@ from fairlead.net.world import World
 AUX = HOST_SHIM
 
 
-def check(options: SubLinkOptions, kind: LinkKind) -> None:
-    """Raise for modes in which a neighbour on the same parent is not reached."""
+def check(options: SubLinkOptions, kind: LinkKind, spec: NetworkSpec) -> None:
+    """Raise for modes in which a neighbour on the same parent is not reached, and for addresses that others choose."""
+    if spec.ipam_driver not in ("", "default"):
+        raise InvalidArgument(
+            f"{HOST_SHIM} needs a subnet that this engine gives addresses out of, not IPAM driver {spec.ipam_driver}"
+        )
     apart = options.mode if kind is LinkKind.MACVLAN else options.flag
     if apart != "bridge":
         word = "mode" if kind is LinkKind.MACVLAN else "flag"
@@ -41,12 +45,21 @@ def complete(spec: NetworkSpec, subnets: Sequence[Subnet], avoided: Collection[I
     """Each subnet with an address for the shim, where one is asked for: the auxiliary address of that name, else one
     chosen now. ``avoided`` are addresses that the host itself has.
     """
-    if spec.driver not in parents.STAND_INS or not parse_options(spec, LinkKind(spec.driver)).shim:
+    if spec.driver not in parents.STAND_INS:
         return subnets
+    if not parse_options(spec, LinkKind(spec.driver)).shim:
+        return tuple(_without(subnet, spec) for subnet in subnets)
     return tuple(
         subnet if AUX in subnet.aux else replace(subnet, aux={**subnet.aux, AUX: _choose(subnet, avoided)})
         for subnet in subnets
     )
+
+
+def _without(subnet: Subnet, spec: NetworkSpec) -> Subnet:
+    """The address that was chosen here for a shim is free again; one that was asked for stays kept back."""
+    if AUX not in subnet.aux or any(subnet.aux[AUX] in config.aux.values() for config in spec.ipam):
+        return subnet
+    return replace(subnet, aux={name: address for name, address in subnet.aux.items() if name != AUX})
 
 
 def _choose(subnet: Subnet, avoided: Collection[Ip]) -> Ip:

@@ -32,7 +32,7 @@ class SubLink:
             raise Unsupported(f"the host's kernel knows no {self.kind} links (CONFIG_{self.kind.upper()})")
         parents.check(options, self.kind, host)
         if options.shim:
-            shim.check(options, self.kind)
+            shim.check(options, self.kind, spec)
         if spec.enable_ipv6 and not host.ipv6:
             raise InvalidArgument("IPv6 was asked for, but this host's kernel has IPv6 disabled: leave out --ipv6")
 
