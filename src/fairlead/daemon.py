@@ -97,6 +97,7 @@ async def _engine(
             image_store=ImageStore.open(settings.data_root, settings),
             tasks=tasks,
         )
+        resolver.on_restart = engine.reconciler.resolver_is_back
         undo.callback(engine.launching.close)
         exits = ExitWatch(engine.launching.exit_dir, engine.lifecycle.exited)
         undo.callback(exits.close)

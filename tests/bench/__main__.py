@@ -26,8 +26,22 @@ def measure(kind: type[engines.Peer], wanted: list[str]) -> dict[str, list[float
                     found[title] = list(samples)
             except Exception as error:  # noqa: BLE001 - a peer that cannot do a job must not end the run
                 print(f"{kind.title}: {group.__name__}: {type(error).__name__}: {error}", file=sys.stderr)
-                peer.clear()
+                if not recovered(peer):
+                    break
     return found
+
+
+def recovered(peer: engines.Peer) -> bool:
+    """Whether it answers again, with nothing left of what failed."""
+    try:
+        if not peer.answers():
+            peer.kill()
+            peer.start()
+        peer.clear()
+    except Exception as error:  # noqa: BLE001 - the others are still measured
+        print(f"{peer.title} does not come back: {type(error).__name__}: {error}", file=sys.stderr)
+        return False
+    return True
 
 
 def main() -> None:

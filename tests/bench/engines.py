@@ -42,6 +42,11 @@ class Peer(Engine):
         """What every container needs in its HostConfig for the engine to be able to start it here."""
         return {}
 
+    def answers(self) -> bool:
+        with contextlib.suppress(OSError):
+            return self.request("GET", "/_ping")[0] == 200
+        return False
+
     def load_images(self) -> None:
         path = self.base / "images.tar"
         path.write_bytes(images.archive(images.recipes()[:1]))
@@ -77,7 +82,7 @@ class Dockerd(Peer):
     monitor = "containerd-shim"
     daemons = ("dockerd ", "containerd ", "docker-proxy")
 
-    def start(self, seconds: float = 40) -> float:
+    def start(self, seconds: float = 120) -> float:
         argv = ["dockerd", "--data-root", str(self.data_root), "--exec-root", str(self.exec_root)]
         argv += ["--pidfile", str(self.base / "e.pid"), "--host", f"unix://{self.socket}", "--live-restore"]
         return self._spawn(argv, seconds)
@@ -88,13 +93,8 @@ class Dockerd(Peer):
             self._process = self.host.popen(
                 argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
-        wait_until(self._answers, f"{argv[0]} answers", seconds, every=0.005)
+        wait_until(self.answers, f"{argv[0]} answers", seconds, every=0.005)
         return time.monotonic() - began
-
-    def _answers(self) -> bool:
-        with contextlib.suppress(OSError):
-            return self.request("GET", "/_ping")[0] == 200
-        return False
 
 
 class Podman(Dockerd):

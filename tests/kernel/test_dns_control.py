@@ -88,6 +88,39 @@ def test_killed_process_loses_no_question(machine: Path, sandbox: Sandbox) -> No
     with_resolver(machine, body)
 
 
+def test_a_process_that_does_not_answer_is_replaced(
+    machine: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fairlead.dns.control._BEAT", 0.05)
+    monkeypatch.setattr("fairlead.dns.control._HEARING", 0.5)
+
+    async def body(resolver: Resolver, processes: Processes) -> None:
+        restarts: list[float] = []
+        resolver.on_restart = lambda: restarts.append(time.monotonic())
+        await furnish(resolver, sandbox)
+        stopped = processes.current
+        stopped.send_signal(signal.SIGSTOP)
+        # Said while nobody listens: whoever takes its place knows it.
+        await resolver.set_endpoint("n1", EndpointNames("late", "c", ("late",), ("10.0.0.9",)))
+        await until(lambda: _equal(len(restarts), 1))
+        assert found(await ask(sandbox.ns, "late")) == ["10.0.0.9"]
+        assert stopped.wait(5) == -signal.SIGKILL
+        assert len(processes.started) == 2
+
+    with_resolver(machine, body)
+
+
+def test_a_process_that_answers_is_left_alone(machine: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fairlead.dns.control._BEAT", 0.01)
+
+    async def body(resolver: Resolver, processes: Processes) -> None:
+        await furnish(resolver, sandbox)
+        await asyncio.sleep(0.3)
+        assert len(processes.started) == 1
+
+    with_resolver(machine, body)
+
+
 async def _equal(left: int, right: int) -> bool:
     return left == right
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
+import struct
 from array import array
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -42,6 +44,12 @@ class Channel:
         self._outgoing.append((frame, [os.dup(fd) for fd in fds]))
         if len(self._outgoing) == 1:
             self._flush()
+
+    def end_peer(self) -> None:
+        """The process that listens on the other side dies, and the connection with it."""
+        credentials = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        with suppress(ProcessLookupError):
+            os.kill(struct.unpack("3i", credentials)[0], signal.SIGKILL)
 
     def close(self) -> None:
         """Without ``lost`` being called."""

@@ -42,6 +42,9 @@ log = logging.getLogger(__name__)
 _PATIENCE = 10.0
 _BIRTH = 10.0
 _GLANCE = 0.003
+# How often it is asked whether it still answers, and how long that may take.
+_BEAT = 3.0
+_HEARING = 5.0
 # Between attempts to get a process that does not come up, at first and at last.
 _BREATHS = (0.02, 1.0)
 # So much is asked in one frame: its answer must not bring more descriptors than one message takes.
@@ -65,6 +68,7 @@ class Resolver:
         self._serial = 0
         self._waiting: dict[int, asyncio.Future[_Answer]] = {}
         self._revival: asyncio.Task[None] | None = None
+        self._pulse: asyncio.Task[None] | None = None
         self._closed = False
         self.on_restart: Callable[[], None] | None = None
 
@@ -93,13 +97,15 @@ class Resolver:
         except BaseException:
             await resolver.close()
             raise
+        resolver._pulse = tasks.create_task(resolver._feel_pulse(), name="resolver pulse")
         return resolver
 
     async def close(self) -> None:
         """The process goes on alone, with all it holds."""
         self._closed = True
-        if self._revival is not None:
-            self._revival.cancel()
+        for task in (self._revival, self._pulse):
+            if task is not None:
+                task.cancel()
         if self._channel is not None:
             self._channel.close()
         self._fail_waiting()
@@ -277,6 +283,23 @@ class Resolver:
         if not self._closed and self._revival is None:
             self._revival = self._tasks.create_task(self._revive(), name="resolver revival")
         self._fail_waiting()
+
+    async def _feel_pulse(self) -> None:
+        """A process that does not answer (stopped, or caught in a loop) is ended; its end brings another."""
+        while True:
+            await asyncio.sleep(_BEAT)
+            channel = self._channel
+            if channel is None or self._revival is not None:
+                continue
+            try:
+                async with asyncio.timeout(_HEARING):
+                    await self._ask([Operation({"op": "hello"})])
+            except TimeoutError:
+                if channel is self._channel:
+                    log.warning("the resolver process does not answer: ending it")
+                    channel.end_peer()
+            except Unavailable:
+                continue
 
     async def _revived(self) -> None:
         if self._revival is not None:

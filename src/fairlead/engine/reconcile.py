@@ -290,6 +290,10 @@ class Reconciler:
     def _tell(self, scope: str, steps: Iterable[Step]) -> None:
         self._say(scope, ", ".join(sorted({_words(step, scope) for step in steps})[:12]))
 
+    def resolver_is_back(self) -> None:
+        """Another resolver process took the place of one that died or did not answer."""
+        self._say("resolver", "started the resolver process anew")
+
     def _say(self, scope: str, what: str) -> None:
         if self._quiet:
             log.info("at start, %s: %s", scope[:12] or "host", what)
