@@ -86,6 +86,10 @@ INSIDE: dict[str, Callable[[Engine], object]] = {
         "ip", "link", "set", host_side(e, "web/n"), "type", "bridge_slave", "hairpin", "off"
     ),
     "forwarding off": lambda e: e.host.run("sysctl", "-qw", "net.ipv4.ip_forward=0"),
+    "no way to the resolver": lambda e: e.host.run("ip", "netns", "exec", "asker", "nft", "flush", "ruleset"),
+    "half a way to the resolver": lambda e: e.host.run(
+        "ip", "netns", "exec", "asker", "nft", "flush", "chain", "ip", "fairlead-dns", "output"
+    ),
     "the pin unmounted": lambda e: e.host.run("umount", "/run/netns/web"),
     "the pin removed": lambda e: e.host.run("ip", "netns", "delete", "web"),
 }

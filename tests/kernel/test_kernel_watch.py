@@ -12,7 +12,7 @@ import pytest
 from fairlead.ids import ContainerId
 from fairlead.kernel import netns
 from fairlead.kernel.apply import Kernel
-from fairlead.kernel.sandbox import Sandbox, open_sandbox
+from fairlead.kernel.sandbox import Sandbox, mend_redirection, open_sandbox
 from fairlead.kernel.watch import FOREIGN, HOST_LINKS, NFT, Watch
 from fairlead.net.state import HOST, Add, Element, Qdisc, Remove, Rule
 from kernel.plumbing import BRIDGE, CONTAINER, endpoint, network, run, undone
@@ -86,6 +86,22 @@ def test_a_strangers_hand_on_a_rate_is_told_and_ours_is_not(kernel: Kernel, join
 )
 def test_damage_in_a_sandbox_is_told_with_its_container(kernel: Kernel, joined: Sandbox, command: str) -> None:
     assert CONTAINER in told(kernel, lambda: netns.run_in(joined.ns, lambda: run(*command.split())), 2)
+
+
+@pytest.mark.parametrize("command", ["nft flush ruleset", "nft flush chain ip fairlead-dns output"])
+def test_a_cut_way_to_the_resolver_is_told_with_its_container(kernel: Kernel, joined: Sandbox, command: str) -> None:
+    assert told(kernel, lambda: netns.run_in(joined.ns, lambda: run(*command.split())), 2) == {CONTAINER}
+    assert mend_redirection(joined)
+    assert not mend_redirection(joined)
+
+
+def test_a_containers_own_rules_are_its_business(kernel: Kernel, joined: Sandbox) -> None:
+    def act() -> None:
+        for command in ("add table ip own", "add chain ip own c", "add rule ip own c accept", "delete table ip own"):
+            run("nft", *command.split())
+
+    assert told(kernel, lambda: netns.run_in(joined.ns, act)) == set()
+    assert not mend_redirection(joined)
 
 
 @pytest.mark.parametrize(

@@ -258,6 +258,8 @@ class Reconciler:
             return
         if self._engine.sandboxes.ensure_pin(container):
             self._say(identifier, f"pinned {container.sandbox_key}")
+        if self._engine.sandboxes.ensure_dns(container):
+            self._say(identifier, "redirected 127.0.0.11:53 to the resolver")
         steps = self._missing_inside(container)
         if steps:
             self._engine.kernel.apply(self._with_hosts_side(container, steps))

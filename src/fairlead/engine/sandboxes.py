@@ -27,7 +27,14 @@ from fairlead.engine.ports import Claims
 from fairlead.errors import EngineError, Forbidden, NotFound, Unavailable
 from fairlead.ids import ContainerId, EndpointId
 from fairlead.kernel import netns
-from fairlead.kernel.sandbox import Sandbox, discard_sublinks, discard_unnoted, open_sandbox, reopen_dns
+from fairlead.kernel.sandbox import (
+    Sandbox,
+    discard_sublinks,
+    discard_unnoted,
+    mend_redirection,
+    open_sandbox,
+    reopen_dns,
+)
 from fairlead.model.container import Container
 from fairlead.model.endpoint import Endpoint, EndpointSpec
 from fairlead.model.network import Network
@@ -348,6 +355,10 @@ class Sandboxes:
             netns.rename(ns, os.path.basename(container.sandbox_key))
             netns.write_pin(self._engine.settings.exec_root, container.id, ns)
         return ns
+
+    def ensure_dns(self, container: Container) -> bool:
+        """127.0.0.11:53 leads to the resolver again, if somebody cut the way; True when it had to be mended."""
+        return mend_redirection(self._open[container.id])
 
     def ensure_pin(self, container: Container) -> bool:
         """/run/netns/NAME again, if somebody took it away; True when it had to be put back.

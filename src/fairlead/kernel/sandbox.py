@@ -16,7 +16,7 @@ from fairlead.kernel import netns, sysctl
 from fairlead.kernel.netlink import codec
 from fairlead.kernel.netlink.connection import NETFILTER, Netlink
 from fairlead.kernel.netlink.frames import NetlinkError
-from fairlead.kernel.netlink.nf import DNS_ADDRESS, dns_redirection, get_redirection
+from fairlead.kernel.netlink.nf import DNS_ADDRESS, RULES, dns_redirection, dump_redirection, get_redirection
 from fairlead.kernel.netns import Namespace
 from fairlead.kernel.threads import in_thread
 from fairlead.kernel.wiring import OUR_GROUP
@@ -44,6 +44,24 @@ def open_sandbox(name: str, sysctls: Mapping[str, str]) -> Sandbox:
 def reopen_dns(ns: Namespace) -> tuple[socket.socket, socket.socket]:
     """New DNS sockets (UDP, TCP) in a sandbox whose former ones are lost; the redirection leads to them."""
     return netns.run_in(ns, lambda: _open_dns(replace=True))
+
+
+def mend_redirection(sandbox: Sandbox) -> bool:
+    """The way from 127.0.0.11:53 to the DNS sockets once more, if somebody took it away or cut it; True if so."""
+    return netns.run_in(sandbox.ns, lambda: _mend_redirection(sandbox.udp.getsockname()[1]))
+
+
+def _mend_redirection(port: int) -> bool:
+    connection = Netlink(NETFILTER)
+    try:
+        if len(connection.dump(dump_redirection())) == RULES:
+            return False
+        connection.transact(dns_redirection(port, replace=True))
+    except NetlinkError as error:
+        raise KernelError("redirect DNS", "to the embedded resolver", error.errno) from error
+    finally:
+        connection.close()
+    return True
 
 
 def discard_unnoted(name: str) -> None:

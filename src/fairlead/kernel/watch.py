@@ -21,6 +21,7 @@ from fairlead.kernel.netlink import codec, rules, tc
 from fairlead.kernel.netlink.codec import LinkInfo
 from fairlead.kernel.netlink.connection import NETFILTER, ROUTE
 from fairlead.kernel.netlink.frames import Message, NetlinkError, attributes, messages, number, string
+from fairlead.kernel.netlink.nf import DNS_TABLE
 from fairlead.net import policytables, ruleset
 from fairlead.net.state import HOST, ROUTE_PROTOCOL, Link
 
@@ -43,6 +44,7 @@ _DATAGRAM = 64 << 10
 
 _NFT_SUBSYSTEM = 10
 _NEWGEN = 15
+_NFT_REMOVALS = frozenset({2, 5, 8})  # of tables, chains, rules
 _TABLE_NAME, _GEN_PROC_PID = 1, 2
 _SET_NAME, _ELEMENTS = 2, (12, 14)
 _NFGENMSG = 4
@@ -63,6 +65,7 @@ class Watch:
         self._links = _listen(ROUTE, _ROUTE_GROUPS)
         self._links.setsockopt(_SOL_NETLINK, _LISTEN_ALL_NSID, 1)
         self._nft = _listen(NETFILTER, _NFTABLES_GROUP)
+        self._nft.setsockopt(_SOL_NETLINK, _LISTEN_ALL_NSID, 1)
         self._parents: dict[str, int] = {}  # name and number of links of the host that something of ours stands on
         self._touched: set[str] = set()  # what a transaction under way, its end not told yet, is about
         self._pins = _watch_pins()
@@ -151,9 +154,13 @@ class Watch:
 
     def _hear_nft(self) -> None:
         try:
-            for _, message in _heard(self._nft):
-                if message.kind >> 8 == _NFT_SUBSYSTEM:
+            for nsid, message in _heard(self._nft):
+                if message.kind >> 8 != _NFT_SUBSYSTEM:
+                    continue
+                if nsid == codec.NO_NSID:
                     self._take_nft(message)
+                elif message.kind & 0xFF in _NFT_REMOVALS:
+                    self._take_removal(nsid, message)
         except OSError:
             self._tell_all()
 
@@ -168,6 +175,13 @@ class Watch:
         if author != os.getpid():
             for scope in touched:
                 self._on_change(scope)
+
+    def _take_removal(self, nsid: int, message: Message) -> None:
+        """In a sandbox only what somebody takes away of our table counts. We make it, and replace it only at a loss."""
+        if string(attributes(message.body, _NFGENMSG).get(_TABLE_NAME)) == DNS_TABLE and (
+            container := self._kernel.container_of(nsid)
+        ):
+            self._on_change(container)
 
     def _hear_pins(self) -> None:
         """Somebody took a name out of /run/netns; a sandbox that still has that name misses its pin."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from ipaddress import IPv4Address
 
-from fairlead.kernel.netlink.frames import ACK, APPEND, CREATE, attribute, message, nested, text
+from fairlead.kernel.netlink.frames import ACK, APPEND, CREATE, DUMP, attribute, message, nested, text
 
 DNS_ADDRESS = IPv4Address("127.0.0.11")
 DNS_TABLE = "fairlead-dns"
@@ -19,7 +19,7 @@ _CHAIN = "output"
 
 _SUBSYSTEM = 10
 BATCH_BEGIN, BATCH_END = 16, 17
-_NEWTABLE, _GETTABLE, _DELTABLE, _NEWCHAIN, _NEWRULE = (_SUBSYSTEM << 8 | verb for verb in (0, 1, 2, 3, 6))
+_NEWTABLE, _GETTABLE, _DELTABLE, _NEWCHAIN, _NEWRULE, _GETRULE = (_SUBSYSTEM << 8 | verb for verb in (0, 1, 2, 3, 6, 7))
 _AF_UNSPEC, _AF_INET = 0, 2
 
 _LOCAL_OUT, _PRIORITY_RAW = 3, -300
@@ -31,6 +31,8 @@ _REGISTER, _VERDICT = 1, 0
 _ACCEPT = 1
 _UDP, _TCP = 17, 6
 _CHECKSUM_AT = {_UDP: 6, _TCP: 16}
+# Rules of the redirection: one for other links, and two ways of two protocols.
+RULES = 5
 _SOURCE_PORT, _DESTINATION_PORT = 0, 2
 _SOURCE_ADDRESS, _DESTINATION_ADDRESS = 12, 16
 
@@ -54,6 +56,11 @@ def dns_redirection(port: int, *, replace: bool = False) -> list[bytes]:
 def get_redirection() -> bytes:
     """Asks for the table; ENOENT where a namespace has none."""
     return _request(_GETTABLE, 0, text(1, DNS_TABLE))
+
+
+def dump_redirection() -> bytes:
+    """Asks for all rules of the table; there are RULES of them while nobody touched it, none without the table."""
+    return _request(_GETRULE, DUMP, text(1, DNS_TABLE))
 
 
 def mark(kind: int) -> bytes:
