@@ -57,6 +57,17 @@ def test_every_name_of_a_container(engine: Engine, asker: Asker) -> None:
     assert {"web", "site", found["Id"][:12], "host1"} <= set(found["NetworkSettings"]["Networks"]["mynet"]["DNSNames"])
 
 
+def test_exposed_ports_are_services(engine: Engine, asker: Asker) -> None:
+    flags = ("--network", "mynet", "--expose", "8080", "--expose", "5353/udp", "--expose", "9000-9001")
+    engine.docker("run", "-d", "--name", "many", *flags, "busybox", "sleep", "1000")
+    assert asker.find("_8080._tcp.many", "SRV") == {"0 0 8080 many.mynet."}
+    assert asker.find("_5353._udp.many.mynet", "SRV") == {"0 0 5353 many.mynet."}
+    assert asker.find("_9001._tcp.many", "SRV") == {"0 0 9001 many.mynet."}
+    beside = asker.ask("_8080._tcp.many", "SRV").additional
+    assert engine.address("many", "mynet") in {item.to_text() for rrset in beside for item in rrset}
+    assert asker.ask("_5353._tcp.many", "SRV").rcode() == dns.rcode.NXDOMAIN
+
+
 @pytest.mark.docker_option("TTL", section="dns", note="seconds instead of 600 s")
 def test_the_case_of_the_question_is_kept_and_the_ttl_is_short(asker: Asker) -> None:
     reply = asker.ask("wEb")

@@ -24,6 +24,7 @@ from fairlead.engine.naming import Naming
 from fairlead.engine.outside.joining import Joining
 from fairlead.engine.outside.wayout import WayOut
 from fairlead.engine.ports import Claims
+from fairlead.engine.services import named_ports
 from fairlead.errors import EngineError, Forbidden, NotFound, Unavailable
 from fairlead.ids import ContainerId, EndpointId
 from fairlead.kernel import netns
@@ -227,7 +228,17 @@ class Sandboxes:
 
     async def _announce(self, endpoint: Endpoint) -> None:
         if endpoint.names:
-            await self._engine.resolver.set_endpoint(endpoint.network, _names(endpoint))
+            await self._engine.resolver.set_endpoint(endpoint.network, self._names(endpoint))
+
+    def _names(self, endpoint: Endpoint) -> EndpointNames:
+        container = self._engine.store.containers.get(endpoint.container)
+        return EndpointNames(
+            id=endpoint.id,
+            container=endpoint.container,
+            names=endpoint.names,
+            addresses=tuple(str(interface.ip) for interface in endpoint.addresses),
+            ports=named_ports(container) if container is not None else (),
+        )
 
     def _tell(self, action: str, endpoint: Endpoint, container: Container) -> None:
         network = self._engine.networks.get(endpoint.network)
@@ -439,7 +450,9 @@ class Sandboxes:
     async def announce_network(self, network: Network) -> None:
         """The network by its name, with all that are on it."""
         endpoints = self._engine.index.endpoints(network.id).values()
-        await self._engine.resolver.set_network(network.id, network.name, [_names(e) for e in endpoints if e.names])
+        await self._engine.resolver.set_network(
+            network.id, network.name, [self._names(e) for e in endpoints if e.names]
+        )
 
     async def refresh_views(self, containers: Iterable[Container]) -> None:
         """What these containers' resolver knows of whom to ask."""
@@ -567,12 +580,3 @@ def _outlives(fact: Fact) -> bool:
     if isinstance(fact, Element | Policing):
         return True
     return fact.ns == HOST and not (isinstance(fact, Link) and fact.peer_ns)
-
-
-def _names(endpoint: Endpoint) -> EndpointNames:
-    return EndpointNames(
-        id=endpoint.id,
-        container=endpoint.container,
-        names=endpoint.names,
-        addresses=tuple(str(interface.ip) for interface in endpoint.addresses),
-    )

@@ -175,8 +175,17 @@ def check_modes(config: Config, host: HostConfig) -> None:
         raise InvalidArgument(
             f"{_CONFLICT}host type networking can't be used with links. This would result in undefined behavior",
         )
+    if mode == "host":
+        _check_sysctls(host)
     if mode.startswith("container:"):
         _check_shared_network(config, host)
+
+
+def _check_sysctls(host: HostConfig) -> None:
+    """They would be the host's own; crun would set them."""
+    for key in host.sysctls or {}:
+        if key.replace("/", ".").startswith("net."):
+            raise InvalidArgument(f'sysctl "{key}" not allowed in host network namespace')
 
 
 # Which words each namespace mode knows; "container:" may be followed by a name.

@@ -253,6 +253,10 @@ def test_conflicts_of_modes(mode: str, rest: str, message: str) -> None:
         ('"NetworkMode":"container:a","ExtraHosts":["a:1.1.1.1"]', "custom host-to-IP mapping"),
         ('"NetworkMode":"container:a","PublishAllPorts":true', "port publishing"),
         ('"NetworkMode":"host","Links":["a:b"]', "host type networking can't be used with links"),
+        (
+            '"NetworkMode":"host","Sysctls":{"net.core.somaxconn":"9"}',
+            'sysctl "net.core.somaxconn" not allowed in host network namespace',
+        ),
         ('"ExtraHosts":["noip"]', 'bad format for add-host: "noip"'),
         ('"ExtraHosts":["a:x"]', 'invalid IP address in add-host: "x"'),
         ('"ExtraHosts":["a:"]', 'invalid IP address in add-host: ""'),
