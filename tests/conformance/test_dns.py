@@ -204,3 +204,15 @@ def test_links_on_a_user_network_are_aliases_of_the_asker_alone(engine: Engine, 
     engine.docker("run", "-d", "--name", "linker", "--network", "mynet", "--link", "web:ww", "busybox", "sleep", "100")
     assert Asker(engine, "linker").find("ww") == {engine.address("web", "mynet")}
     assert asker.ask("ww").rcode() == dns.rcode.NXDOMAIN
+
+
+def test_links_follow_a_rename(engine: Engine, asker: Asker) -> None:
+    flags = ("-d", "--network", "mynet", "--link", "web:ww", "--link", "web")
+    engine.docker("run", *flags, "--name", "linker", "busybox", "sleep", "100")
+    engine.docker("rename", "web", "shop")
+    engine.docker("restart", "-t", "0", "linker")
+    linker = Asker(engine, "linker")
+    assert linker.find("ww") == linker.find("web") == {engine.address("shop", "mynet")}
+    engine.docker("restart", "-t", "0", "shop")
+    assert linker.find("ww") == {engine.address("shop", "mynet")}
+    assert asker.ask("ww").rcode() == dns.rcode.NXDOMAIN

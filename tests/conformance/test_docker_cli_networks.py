@@ -367,6 +367,16 @@ def test_links_on_the_default_bridge(engine: Engine) -> None:
     assert re.search(rf"^{re.escape(engine.address('db'))}\s+database .*\bdb$", hosts, re.MULTILINE)
 
 
+def test_links_on_the_default_bridge_follow_a_rename(engine: Engine) -> None:
+    engine.docker("run", "-d", "--name", "db", "nginx")
+    sleeper(engine, "app", "--link", "db:database")
+    engine.docker("rename", "db", "store")
+    address = re.escape(engine.address("store"))
+    assert re.search(rf"^{address}\s+database .*\bstore$", engine.execute("app", "cat", "/etc/hosts"), re.MULTILINE)
+    engine.docker("restart", "-t", "0", "app")
+    assert re.search(rf"^{address}\s+database\b", engine.execute("app", "cat", "/etc/hosts"), re.MULTILINE)
+
+
 @pytest.mark.docker_option("--add-host, host-gateway", section="modes")
 def test_hosts_file(engine: Engine) -> None:
     engine.docker("network", "create", "n")

@@ -229,6 +229,7 @@ class Containers:
             await self._engine.sandboxes.rename(container, bare)
             self._engine.sharing.renamed(self.find(container.id), bare)
             self._engine.lifecycle.tell(self.find(container.id), "rename", oldName=f"/{container.name}")
+        await self._engine.sandboxes.follow_rename(container.name, bare)
 
     async def update(self, ref: str, spec: UpdateSpec) -> Sequence[str]:
         """New limits, in the record and in the running container's cgroup."""

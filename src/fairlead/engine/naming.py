@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 from fairlead.dns.view import View
 from fairlead.engine import files
 from fairlead.engine.modes import joined, network_mode
@@ -102,6 +104,20 @@ class Naming:
                 await self._engine.resolver.set_view(other.id, self.view(other))
                 self.write_files(other)
 
+    async def follow_rename(self, old: str, new: str) -> None:
+        """Containers that link to the one that was ``old`` link to ``new`` from now on, under the alias they had."""
+        for other in self._engine.store.containers:
+            if _relinked(other, old, new) == other:
+                continue
+            async with self._engine.locks[other.id]:
+                current = self._engine.store.containers.get(other.id)
+                if current is None:
+                    continue
+                current = self._engine.index.save(_relinked(current, old, new))
+                if self._engine.sandboxes.is_open(current.id):
+                    await self._engine.resolver.set_view(current.id, self.view(current))
+                    self.write_files(current)
+
     # -- files ------------------------------------------------------------------------------------------------------
 
     def write_files(self, container: Container) -> None:
@@ -174,3 +190,18 @@ def _gateways_first(container: Container) -> list[Endpoint]:
 def _given_search(container: Container) -> list[str]:
     given = (domain for endpoint in _gateways_first(container) for domain in endpoint.outside.search)
     return list(dict.fromkeys(given))
+
+
+def _relinked(container: Container, old: str, new: str) -> Container:
+    spec = container.spec
+    networks = {
+        network: replace(endpoint, links=tuple(_relink(link, old, new) for link in endpoint.links))
+        for network, endpoint in spec.networks.items()
+    }
+    links = spec.host.links and tuple(_relink(link, old, new) for link in spec.host.links)
+    return replace(container, spec=replace(spec, networks=networks, host=structs.replace(spec.host, links=links)))
+
+
+def _relink(link: str, old: str, new: str) -> str:
+    name, _, alias = link.partition(":")
+    return f"{new}:{alias or old}" if name.lstrip("/") == old else link

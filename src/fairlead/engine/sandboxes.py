@@ -569,6 +569,10 @@ class Sandboxes:
         for endpoint in endpoints:
             await self._announce(endpoint)
 
+    async def follow_rename(self, old: str, new: str) -> None:
+        """After ``rename``, with no lock held: those that link to the container still do."""
+        await self._naming.follow_rename(old, new)
+
 
 def _without(endpoints: Iterable[Endpoint], others: Iterable[Endpoint]) -> tuple[Endpoint, ...]:
     known = {endpoint.id for endpoint in others}
