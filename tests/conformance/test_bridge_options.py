@@ -319,3 +319,22 @@ def test_inspect_verbose_adds_services(engine: Engine) -> None:
     network(engine)
     assert json.loads(engine.out("network", "inspect", "--verbose", "n"))[0]["Services"] == {}
     assert "Services" not in engine.network("n")
+
+
+@pytest.mark.docker_option(
+    "-p with several networks", section="publishing", shows="also at the address on a routed one"
+)
+def test_a_routed_network_lets_in_what_is_published_by_another(engine: Engine) -> None:
+    network(engine, name="plain")
+    network(engine, "-o", f"{BRIDGE}.gateway_mode_ipv4=routed", name="routed")
+    web(engine, "--network", "name=plain,gw-priority=1", "--network", "routed", "-p", "8080:80")
+    peer, address = engine.machine.peer, engine.address("web", "routed")
+    assert peer.reaches(HOST4, 8080)
+    assert peer.reaches(address, 80)
+    assert not peer.reaches(address, 81)
+    engine.docker("network", "disconnect", "routed", "web")
+    engine.docker("network", "connect", "routed", "web")
+    assert peer.reaches(engine.address("web", "routed"), 80)
+    engine.kill()
+    engine.start()
+    assert peer.reaches(engine.address("web", "routed"), 80)

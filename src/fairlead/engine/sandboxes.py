@@ -39,9 +39,10 @@ from fairlead.kernel.sandbox import (
 from fairlead.model.container import Container
 from fairlead.model.endpoint import Endpoint, EndpointSpec
 from fairlead.model.network import Network
-from fairlead.model.port import PortBinding
+from fairlead.model.port import ContainerPort, PortBinding
 from fairlead.net import multihoming, shaping
 from fairlead.net.drivers import cni, driver_named
+from fairlead.net.drivers.bridge import opened_wants
 from fairlead.net.plan import plan
 from fairlead.net.state import HOST, Address, Element, Fact, Link, Policing, State
 
@@ -76,7 +77,8 @@ class Sandboxes:
         world = self._engine.networks.world()
         facts: set[Fact] = set()
         homes: defaultdict[ContainerId, list[multihoming.Home]] = defaultdict(list)
-        for endpoint in endpoints:
+        listed = tuple(endpoints)
+        for endpoint in listed:
             network = self._engine.networks.get(endpoint.network)
             if network is None:
                 continue
@@ -87,6 +89,8 @@ class Sandboxes:
             facts |= links | shaping.wants(network, endpoint, links)
             facts.update(self._engine.policies.facts(network, endpoint))
             facts.update(linking.facts(self._engine, network, endpoint))
+            if network.driver == "bridge" and (ports := _published_elsewhere(endpoint, listed)):
+                facts |= opened_wants(network, endpoint, ports, world)
             if any(isinstance(fact, Address) and fact.ns == endpoint.container for fact in links):
                 homes[endpoint.container].append((endpoint, network))
         for ways in homes.values():
@@ -572,6 +576,16 @@ class Sandboxes:
     async def follow_rename(self, old: str, new: str) -> None:
         """After ``rename``, with no lock held: those that link to the container still do."""
         await self._naming.follow_rename(old, new)
+
+
+def _published_elsewhere(endpoint: Endpoint, endpoints: Sequence[Endpoint]) -> list[ContainerPort]:
+    """By the same container, on others of its networks."""
+    return [
+        binding.container
+        for other in endpoints
+        if other.container == endpoint.container and other.id != endpoint.id
+        for binding in other.published
+    ]
 
 
 def _without(endpoints: Iterable[Endpoint], others: Iterable[Endpoint]) -> tuple[Endpoint, ...]:

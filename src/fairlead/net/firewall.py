@@ -97,7 +97,14 @@ def endpoint_elements(perimeter: Perimeter, endpoint: Endpoint) -> Iterator[Elem
     for interface in endpoint.addresses:
         yield Element(container=f"hairpin{interface.version}", key=f"{interface.ip} . {interface.ip}")
     if perimeter.port_filtered:
-        yield from _reachable_ports(endpoint)
+        yield from _reachable(endpoint.addresses, (binding.container for binding in endpoint.published))
+
+
+def opened_elements(perimeter: Perimeter, endpoint: Endpoint, ports: Iterable[ContainerPort]) -> Iterator[Element]:
+    """Where the network is routed: these ports, which the container publishes by whichever network, are let in."""
+    routed = [address for address in endpoint.addresses if perimeter.mode(address.version) is GatewayMode.ROUTED]
+    if not perimeter.internal:
+        yield from _reachable(routed, ports)
 
 
 class _Run(NamedTuple):
@@ -169,13 +176,13 @@ def _joined(pairs: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int, int]]:
         yield low, high, target
 
 
-def _reachable_ports(endpoint: Endpoint) -> Iterator[Element]:
+def _reachable(addresses: Sequence[Interface], ports: Iterable[ContainerPort]) -> Iterator[Element]:
     """The container's side of its published ports, for those who may come to its own address."""
-    ports = sorted({(b.container.protocol, b.container.port) for b in endpoint.published})
-    for protocol, group in groupby(ports, key=_first):
+    listed = sorted({(port.protocol, port.port) for port in ports})
+    for protocol, group in groupby(listed, key=_first):
         for low, high, _ in _joined((port, port) for _, port in group):
             span = str(low) if low == high else f"{low}-{high}"
-            for interface in endpoint.addresses:
+            for interface in addresses:
                 yield Element(container=f"ports{interface.version}", key=f"{interface.ip} . {protocol} . {span}")
 
 

@@ -197,3 +197,12 @@ def test_a_link_is_an_element_for_each_exposed_port() -> None:
         "links4 10.1.0.5 . 10.1.0.6 . udp . 53",
     }
     assert shown(firewall.link_elements(endpoint("fd00:1::5/64"), child, exposed)) == set()
+
+
+def test_a_routed_network_lets_in_ports_that_another_publishes() -> None:
+    modes = (GatewayMode.ROUTED, GatewayMode.NAT)
+    both = endpoint("10.1.0.5/24", "fd00:1::5/64")
+    ports = [ContainerPort(port=80), ContainerPort(port=81), ContainerPort(port=80)]
+    assert shown(firewall.opened_elements(perimeter(modes=modes), both, ports)) == {"ports4 10.1.0.5 . tcp . 80-81"}
+    assert shown(firewall.opened_elements(perimeter(), both, ports)) == set()
+    assert shown(firewall.opened_elements(perimeter(modes=modes, internal=True), both, ports)) == set()

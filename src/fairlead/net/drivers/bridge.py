@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from ipaddress import IPv6Network, ip_interface
 
@@ -12,6 +12,7 @@ from fairlead.model.address import Interface, Prefix
 from fairlead.model.endpoint import Endpoint
 from fairlead.model.host import HostFacts
 from fairlead.model.network import Network, NetworkSpec
+from fairlead.model.port import ContainerPort
 from fairlead.net import firewall
 from fairlead.net.drivers.inside import on_interface, route_metric
 from fairlead.net.drivers.options import BridgeOptions, check_options, parse_options
@@ -179,6 +180,12 @@ def endpoint_wants(network: Network, endpoint: Endpoint, world: World) -> State:
     options = parse_options(network.spec)
     border = perimeter(network, options, world)
     return frozenset({_host_link(network, endpoint, options, world), *firewall.endpoint_elements(border, endpoint)})
+
+
+def opened_wants(network: Network, endpoint: Endpoint, ports: Iterable[ContainerPort], world: World) -> State:
+    """What ports that the container publishes by another network want here: nothing unless this one is routed."""
+    border = perimeter(network, parse_options(network.spec), world)
+    return frozenset(firewall.opened_elements(border, endpoint, ports))
 
 
 def _host_link(network: Network, endpoint: Endpoint, options: BridgeOptions, world: World) -> Link:
