@@ -45,8 +45,8 @@ class Edits:
         async with self._engine.locks[identifier]:
             before = networks.find(identifier)
             _check_may_change(before)
-            async with self._held(before):
-                await networks.check_shape(self._decide(networks.find(identifier), update)[0].spec)
+            await networks.check_shape(edits.edited(before.spec, update))
+            async with self._held(before) if edits.reaches_endpoints(before, update) else contextlib.nullcontext():
                 before = networks.find(identifier)  # nothing is waited for between here and its record
                 after, warnings = self._decide(before, update)
                 if after != before:
@@ -78,7 +78,7 @@ class Edits:
         validate.check_network(replace(spec, ipam=update.add_subnets))
         if {*update.options, *update.remove_options} - {DNS} and not spec.config_only:
             driver_named(spec.driver).check(spec, networks.facts_for(spec))
-        attached = networks.view(before).endpoints
+        attached = networks.view(before).endpoints if edits.reaches_endpoints(before, update) else ()
         subnets, warnings = self._added(before, update)
         stay = edits.left(before, update.remove_subnets, attached)
         host = [address.ip for address in networks.host_facts().addresses]
@@ -87,7 +87,8 @@ class Edits:
         after = replace(before, spec=spec, subnets=tuple(subnets), mtu=mtu)
         edits.check_subnets(before, after)
         edits.check_ways(before, after, attached)
-        self._check_shapes(before, after)
+        if edits.reaches_endpoints(before, update):
+            self._check_shapes(before, after)
         return after, warnings
 
     def _check_shapes(self, before: Network, after: Network) -> None:

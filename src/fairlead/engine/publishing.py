@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
@@ -98,8 +99,10 @@ class Publishing:
             except BaseException:
                 self._change_back(before, after)
                 raise
-            self._engine.kernel.cut(gone, [a.ip for endpoint in before.endpoints for a in endpoint.addresses])
-            await sandboxes.claims.let_go(after, gone)
+            addresses = [address.ip for endpoint in before.endpoints for address in endpoint.addresses]
+            async with asyncio.TaskGroup() as side_by_side:
+                side_by_side.create_task(self._engine.kernel.cut(gone, addresses), name="cut flows")
+                side_by_side.create_task(sandboxes.claims.let_go(after, gone), name="let ports go")
         return after
 
     def _change_back(self, before: Container, after: Container) -> None:

@@ -554,7 +554,8 @@ class Sandboxes:
             if former is None or (former.names, former.addresses) != (endpoint.names, endpoint.addresses):
                 await self._announce(endpoint)
         await self._engine.resolver.set_view(after.id, self._naming.view(after))
-        await self._naming.refresh_links(after)
+        if {e.id for e in before.endpoints} != staying:
+            await self._naming.refresh_links(after)
 
     async def rename(self, container: Container, name: str) -> None:
         """A new name: in the record, for the pinned namespace, and in DNS by the next query. The lock is held."""

@@ -112,11 +112,14 @@ class Kernel:
         if policy and not guards:
             self.policies.apply(policy)
 
-    def cut(self, bindings: Iterable[PortBinding], addresses: Collection[Ip]) -> None:
+    async def cut(self, bindings: Iterable[PortBinding], addresses: Collection[Ip]) -> None:
         """End what goes through these published ports, or to the container's own ``addresses`` at their ports."""
         own = {found.address.ip for found in self.host.netlink.addresses()}
         for protocol, group in groupby(sorted(bindings, key=_protocol_of), key=_protocol_of):
-            conntrack.forget(ct.NUMBERS[protocol], conntrack.goes_to(list(group), addresses, own))
+            stale = conntrack.goes_to(list(group), addresses, own)
+            versions = {address.version for address in addresses}
+            # The kernel walks its whole table, 4 ms for each family: others need not wait for that.
+            await asyncio.to_thread(conntrack.forget, ct.NUMBERS[protocol], stale, versions)
 
     async def settle(self) -> None:
         """Wait until every link that was removed is really gone."""

@@ -64,11 +64,11 @@ def forget_udp(ports: Collection[int], is_own: Callable[[Ip], bool]) -> int:
     return forget(ct.UDP, lambda ip, port: port in ports and is_own(ip))
 
 
-def forget(protocol: int, stale: Callable[[Ip, int], bool]) -> int:
+def forget(protocol: int, stale: Callable[[Ip, int], bool], versions: Collection[int] = (4, 6)) -> int:
     """Delete the entries of one protocol whose first packet went to a stale address and port; how many there were."""
     connection = Netlink(NETFILTER)
     try:
-        entries = [entry for entry in _entries(connection, protocol) if stale(entry.destination, entry.port)]
+        entries = [entry for entry in _entries(connection, protocol, versions) if stale(entry.destination, entry.port)]
         replies = connection.exchange([ct.delete_entry(entry) for entry in entries])
         return sum(1 for reply in replies if reply.errno in (0, errno.ENOENT))
     except NetlinkError as error:
@@ -87,8 +87,8 @@ def goes_to(bindings: Iterable[PortBinding], addresses: Iterable[Ip], own: Colle
     return lambda ip, port: (ip, port) in places or ((ip.version, port) in wild and (ip in anywhere or ip.is_loopback))
 
 
-def _entries(connection: Netlink, protocol: int) -> Iterator[ct.Entry]:
-    for family in (AF_INET, AF_INET6):
+def _entries(connection: Netlink, protocol: int, versions: Collection[int]) -> Iterator[ct.Entry]:
+    for family in (AF_INET if version == 4 else AF_INET6 for version in versions):
         for body in connection.dump(ct.dump_entries(family, protocol)):
             entry = ct.read_entry(body)
             if entry is not None:

@@ -80,6 +80,14 @@ def _check_changeable(spec: NetworkSpec, labels: Iterable[str]) -> None:
             )
 
 
+def reaches_endpoints(network: Network, update: NetworkUpdate) -> bool:
+    """Whether containers on the network may have a say in this, or something to do; else it is the network's alone."""
+    known = _CHANGEABLE.get(network.driver, _OF_ANY_DRIVER)
+    if update.name or update.add_subnets or update.remove_subnets:
+        return True
+    return any(known.get(label, True) for label in (*update.options, *update.remove_options))
+
+
 def concerns_endpoints(before: Network, after: Network) -> bool:
     """Whether what containers on the network want of the kernel may be different now."""
     if (before.name, before.subnets, before.mtu) != (after.name, after.subnets, after.mtu):

@@ -72,6 +72,24 @@ def test_only_what_concerns_endpoints_touches_them() -> None:
         assert edits.concerns_endpoints(home, loud)
 
 
+@pytest.mark.parametrize(
+    ("update", "reaches"),
+    [
+        (NetworkUpdate(labels={"a": "1"}, remove_labels=("b",)), False),
+        (NetworkUpdate(options={MASQUERADE: "false", "fairlead.dns": "10.0.0.1"}), False),
+        (NetworkUpdate(remove_options=(MASQUERADE,)), False),
+        (NetworkUpdate(options={MTU: "1400"}), True),
+        (NetworkUpdate(remove_options=(ICC,)), True),
+        (NetworkUpdate(options={"fairlead.bandwidth.egress": "1mbit"}), True),
+        (NetworkUpdate(name="new"), True),
+        (NetworkUpdate(add_subnets=(IpamConfig(),)), True),
+        (NetworkUpdate(remove_subnets=(ip_network("10.1.0.0/24"),)), True),
+    ],
+)
+def test_an_update_that_is_the_networks_alone(update: NetworkUpdate, reaches: bool) -> None:
+    assert edits.reaches_endpoints(network(), update) is reaches
+
+
 def test_subnets_that_stay() -> None:
     home = network("10.1.0.0/24", "10.2.0.0/24")
     (left,) = edits.left(home, [ip_network("10.2.0.0/24")], [("web", endpoint("10.1.0.5/24"))])
