@@ -176,3 +176,30 @@ def test_mistakes_are_said_and_nothing_is_made(directory: Directory) -> None:
     done = directory.compose("up", "-d", check=False)
     assert (done.returncode, done.stderr) == (1, "No such image: no-such-image\n")
     assert not directory.states()
+
+
+def test_images_are_built_where_they_are_missing_or_asked_for(directory: Directory) -> None:
+    (directory.path / "app").mkdir()
+    directory.write(
+        "FROM busybox\nARG WHO\nRUN --mount=type=secret,id=t test -s /run/secrets/t && echo $WHO > /who\n",
+        "app/Dockerfile",
+    )
+    directory.write(
+        "services:\n"
+        "  app:\n"
+        "    build: {context: app, args: {WHO: me}, secrets: [t]}\n"
+        "    command: cat /who\n"
+        "  inline:\n"
+        "    image: made-inline\n"
+        "    build: {context: app, dockerfile_inline: 'FROM busybox'}\n"
+        "    command: echo inline\n"
+        "secrets: {t: {content: hidden}}\n"
+    )
+    assert sorted(directory.compose("up").stdout.splitlines()) == ["app-1     | me", "inline-1  | inline"]
+    directory.write("FROM busybox\nRUN echo other > /who\n", "app/Dockerfile")
+    assert directory.compose("run", "--rm", "-T", "app").stdout == "me\n"
+    directory.compose("up", "-d", "--build")
+    wait_until(lambda: directory.compose("logs", "--no-log-prefix", "app").stdout == "other\n", "the new image runs")
+    directory.compose("down", "--rmi", "all")
+    assert "demo-app" not in directory.engine.out("images")
+    directory.engine.docker("image", "prune", "-f")

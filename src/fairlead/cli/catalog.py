@@ -119,6 +119,7 @@ _SYSTEM = {
 }
 
 _COMPOSE = {
+    "build": Entry("compose.build", "BUILD", "Build or rebuild services"),
     "config": Entry("compose.look", "CONFIG", "Parse, resolve and render compose file in canonical format"),
     "cp": Entry("compose.inside", "CP", "Copy files/folders between a service container and the local filesystem"),
     "create": Entry("compose.up", "CREATE", "Creates containers for a service"),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from fairlead.cli.command import Context
@@ -38,6 +39,15 @@ _OVERRIDES = (
     "docker-compose.override.yaml",
     "docker-compose.override.yml",
 )
+
+
+@contextmanager
+def complaints() -> Iterator[None]:
+    """What is wrong with a project is said in one sentence."""
+    try:
+        yield
+    except ComposeError as wrong:
+        raise CommandError(str(wrong)) from wrong
 
 
 class Loaded(NamedTuple):

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from fairlead.cli.command import ANY, Command, Context
-from fairlead.cli.compose.common import Loaded, is_dry, load, named_project, progress_of, runner
-from fairlead.cli.compose.up import complaints
+from fairlead.cli.compose.common import Loaded, complaints, is_dry, load, named_project, progress_of, runner
 from fairlead.cli.errors import CommandError
 from fairlead.cli.flags import Values, number, switch, text
 from fairlead.cli.prompt import confirmed

@@ -9,8 +9,8 @@ from typing import Any
 
 from fairlead.cli import terminal
 from fairlead.cli.command import ONE_OR_MORE, TWO, TWO_OR_MORE, Command, Context
-from fairlead.cli.compose.common import containers, load, runner
-from fairlead.cli.compose.up import complaints, ensure_images
+from fairlead.cli.compose.common import complaints, containers, load, runner
+from fairlead.cli.compose.up import ensure_images
 from fairlead.cli.container.copy import CP as CONTAINER_CP
 from fairlead.cli.container.exec import EXEC as CONTAINER_EXEC
 from fairlead.cli.container.publish import exposed, port_map

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from fairlead.cli.command import ANY, ONE_OR_MORE, Command, Context
-from fairlead.cli.compose.common import Loaded, is_dry, load, runner
+from fairlead.cli.compose.build import build_services
+from fairlead.cli.compose.common import Loaded, complaints, is_dry, load, runner
 from fairlead.cli.compose.logs import follow
 from fairlead.cli.errors import CommandError
 from fairlead.cli.flags import Flag, Values, number, several, switch, text
 from fairlead.cli.image.pull import pull_image
-from fairlead.compose.errors import ComposeError
 from fairlead.compose.observed import Container, containers_of, observe
 from fairlead.compose.plan import (
     ChangeNetwork,
@@ -29,15 +28,6 @@ from fairlead.compose.plan import (
 )
 from fairlead.compose.project import Service
 from fairlead.compose.run import Runner, images_of
-
-
-@contextmanager
-def complaints() -> Iterator[None]:
-    """What is wrong with a project is said in one sentence."""
-    try:
-        yield
-    except ComposeError as wrong:
-        raise CommandError(str(wrong)) from wrong
 
 
 def _recreation(values: Values) -> Recreate:
@@ -77,13 +67,15 @@ def _wishes(loaded: Loaded, values: Values, services: Sequence[str], *, start: b
 # -- images -----------------------------------------------------------------------------------------------------------
 
 
-def ensure_images(context: Context, loaded: Loaded, services: Sequence[Service], policy: str) -> dict[str, str]:
-    """The ids of the services' images, those that are missing being pulled first; raises CommandError."""
+def ensure_images(
+    context: Context, loaded: Loaded, services: Sequence[Service], policy: str, *, build: bool = False
+) -> dict[str, str]:
+    """The ids of the services' images, those that are missing being built or pulled first; raises CommandError."""
     have = images_of(context.client, loaded.project)
+    stale = [service for service in services if build or service.image not in have or _is_always_built(service)]
+    build_services(context, loaded, stale, {"quiet": True})
     for service in services:
         wanted = policy or str(service.fields.get("pull_policy") or "missing")
-        if service.fields.get("build") and service.image not in have:
-            raise CommandError(f"service {service.name}: image {service.image} is not there: build it first")
         if service.fields.get("build") or (wanted in ("missing", "if_not_present") and service.image in have):
             continue
         if wanted == "never":
@@ -96,6 +88,10 @@ def ensure_images(context: Context, loaded: Loaded, services: Sequence[Service],
     return images_of(context.client, loaded.project)
 
 
+def _is_always_built(service: Service) -> bool:
+    return service.fields.get("pull_policy") == "build"
+
+
 # -- up ---------------------------------------------------------------------------------------------------------------
 
 
@@ -104,7 +100,8 @@ def _bring_up(context: Context, values: Values, services: Sequence[str], *, star
     with complaints():
         wishes = _wishes(loaded, values, services, start=start)
         order = loaded.project.needed_by(wishes.services, dependencies=wishes.dependencies)
-        images = ensure_images(context, loaded, [loaded.project.services[name] for name in order], values.text("pull"))
+        needed = [loaded.project.services[name] for name in order]
+        images = ensure_images(context, loaded, needed, values.text("pull"), build=values.switch("build"))
         made = plan(loaded.project, observe(context.client, loaded.project.name), images, wishes)
         worker = runner(context, loaded)
         if is_dry(context):
