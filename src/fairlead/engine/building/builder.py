@@ -100,7 +100,9 @@ class Build:
 
     async def run(self) -> AsyncGenerator[Progress]:
         needed = self._needed(self._target())
-        self._total = sum(1 + len(self._file.stages[number].instructions) for number in needed)
+        self._total = sum(1 + len(self._file.stages[number].instructions) for number in needed) + bool(
+            self._spec.labels
+        )
         for number in needed:
             async for line in self._stage(number):
                 yield line
