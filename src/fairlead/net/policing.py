@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 from fairlead import ids
 from fairlead.errors import InvalidArgument
+from fairlead.model.address import Interface
 from fairlead.model.endpoint import Endpoint
 from fairlead.model.network import Network
 from fairlead.model.policy import Action, Peer, PeerKind, Policy, Rule
@@ -109,16 +110,22 @@ def endpoint_facts(network: Network, member: Member) -> Iterator[Fact]:
     port, chain = _quoted(endpoint.host_ifname), name_of(network)
     yield Element(table=BRIDGED, container="from_port", key=port, value=f"goto {chain}_from")
     yield Element(table=BRIDGED, container="to_port", key=port, value=f"goto {chain}")
-    for interface in endpoint.addresses:
+    for interface in _addresses(endpoint):
         yield Element(table=BRIDGED, container=f"origin{interface.version}", key=f"{port} . {interface.ip}")
     yield from _memberships(network, member, network.policy.peers)
+
+
+def _addresses(endpoint: Endpoint) -> tuple[Interface, ...]:
+    return (*endpoint.addresses, *endpoint.link_local)
 
 
 def _memberships(network: Network, member: Member, peers: Iterable[Peer]) -> Iterator[Element]:
     for peer in peers:
         if not peer.is_container(member.name, member.labels):
             continue
-        for interface in member.endpoint.addresses:
+        for interface in _addresses(member.endpoint):
+            if interface.version not in _versions(network):
+                continue  # a link-local address on a network without that family: no rule speaks of it
             container = _members(network, peer, interface.version)
             for table in (ROUTED, BRIDGED):
                 yield Element(table=table, container=container, key=str(interface.ip))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from ipaddress import ip_interface
 from typing import Any
 
 import pytest
@@ -131,6 +132,13 @@ def test_what_a_container_adds() -> None:
         '"veth0000001" . 10.1.0.5',
         '"veth0000001" . fd00:1::5',
     }
+    spare = replace(things.endpoint("10.1.0.5/24"), link_local=(ip_interface("169.254.9.9/16"),))
+    keys = {fact.key for fact in policing.endpoint_facts(network, Member(spare, "x", {})) if isinstance(fact, Element)}
+    assert '"veth0000001" . 169.254.9.9' in keys, "asked for with --link-local-ip"
+    bare_family = replace(spare, link_local=(ip_interface("fe80::9/64"),))
+    chosen = Member(bare_family, "db", {})
+    found6 = [f for f in policing.endpoint_facts(policed("allow to=name:db"), chosen) if isinstance(f, Element)]
+    assert not [fact for fact in found6 if fact.container.endswith("_6")], "the network has no such set"
     members = [fact for fact in found if fact.container.startswith(NAME)]
     assert len(members) == 2 * 2 * 2, "two selectors, two families, two tables"
 
