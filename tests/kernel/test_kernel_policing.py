@@ -109,6 +109,19 @@ def test_a_strangers_change_is_seen_and_mended(kernel: Kernel, harm: str) -> Non
     assert frozenset(kernel.policies.observe()) == want
 
 
+def test_an_edit_right_after_a_strangers_change(kernel: Kernel) -> None:
+    network, edited = policed(*RULES), policed(*RULES, "allow from=name:c3")
+    for harm in ("flush ruleset", "flush chain bridge fairlead-policy p0123456789ab_ask"):
+        made(kernel, network)
+        have, want = policing.edit(network, edited, members(2))
+        kernel.nft.run(harm)
+        kernel.policies.apply(plan(have, want))
+        whole = policing.edit(nothing(edited), edited, members(2))[1]
+        kernel.policies.apply(plan(frozenset(kernel.policies.observe()), whole))
+        assert frozenset(kernel.policies.observe()) == whole
+        kernel.policies.apply(plan(whole, frozenset()))
+
+
 def test_the_next_daemon_writes_all_anew_and_keeps_the_elements(kernel: Kernel) -> None:
     want = made(kernel, policed(*RULES))
     successor = PolicyTables(kernel.nft, kernel._netfilter)

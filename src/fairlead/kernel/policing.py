@@ -25,6 +25,8 @@ from fairlead.net.state import Add, Change, Element, Fact, Policing, Remove, Ste
 _EVERYWHERE = ""  # what is the same for all networks
 
 Names = set[tuple[str, str, str]]
+# (table, chain) -> a digest of its rules in the order the kernel has them.
+Digests = Mapping[tuple[str, str], bytes]
 
 
 class PolicyTables:
@@ -33,7 +35,7 @@ class PolicyTables:
     def __init__(self, nft: Nft, netlink: Netlink) -> None:
         """Both of that namespace; they stay the caller's."""
         self._nft, self._netlink = nft, netlink
-        self._digests: dict[str, bytes] = {}
+        self._digests: dict[str, Digests] = {}
         self._written: dict[str, Policing] = {}
 
     # -- doing ------------------------------------------------------------------------------------------------------
@@ -68,7 +70,7 @@ class PolicyTables:
             self._nft.run(policytables.drop_tables())
             self._forget_all()
             return
-        there = self._names({fact.name for fact in (*gone, *made)}) if gone or made else {}
+        there = self._names({fact.name for fact in (*gone, *made)})
         text = [policytables.base() if made and _EVERYWHERE not in self._digests else ""]
         text += [ruleset.removals(elements)]
         text += [policytables.erased(there.get(fact.name, set())) for fact in gone]
@@ -88,12 +90,12 @@ class PolicyTables:
         for fact in gone:
             self._digests.pop(fact.name, None)
             self._written.pop(fact.name, None)
-        if made:
-            found = self._read_digests()
-            for fact in made:
-                self._digests[fact.name] = found.get(fact.name, b"")
-                self._written[fact.name] = fact
-            self._digests.setdefault(_EVERYWHERE, found.get(_EVERYWHERE, b""))
+        for fact in made:
+            chains = ((chain.table, chain.name) for chain in fact.chains)
+            self._digests[fact.name] = {key: digest for key in chains for digest in self._digests_of(*key).values()}
+            self._written[fact.name] = fact
+        if made and _EVERYWHERE not in self._digests:
+            self._digests[_EVERYWHERE] = self._all_digests().get(_EVERYWHERE, {})
 
     def _forget_all(self) -> None:
         self._digests.clear()
@@ -110,11 +112,11 @@ class PolicyTables:
         if not names:
             self._forget_all()
             return
-        found = self._read_digests()
+        found = self._all_digests()
         if found.get(_EVERYWHERE) != self._digests.get(_EVERYWHERE):
             self._forget_all()
         for name in names:
-            if name and found.get(name) == self._digests.get(name, b"?"):
+            if name and name in self._digests and found.get(name) == self._digests[name]:
                 yield self._written[name]
             elif name:
                 self._digests.pop(name, None)
@@ -140,16 +142,28 @@ class PolicyTables:
                     totals[found.name] = Count(before.packets + found.packets, before.octets + found.octets)
         return totals
 
-    def _read_digests(self) -> dict[str, bytes]:
-        """By network, and "" for the rest: a digest of all its rules in the order the kernel has them."""
-        digests: defaultdict[str, hashlib._Hash] = defaultdict(hashlib.sha256)
+    def _all_digests(self) -> dict[str, Digests]:
+        """By network, and "" for the rest."""
+        found: defaultdict[str, dict[tuple[str, str], bytes]] = defaultdict(dict)
         for table in TABLES:
-            for body in self._dump(tables.dump_rules(table)):
-                chain, rule = tables.read_rule(body, table)
-                digests[policytables.network_of(chain)].update(f"{table} {chain} ".encode() + rule)
-        return {name: digest.digest() for name, digest in digests.items()}
+            for key, digest in self._digests_of(table).items():
+                found[policytables.network_of(key[1])][key] = digest
+        return dict(found)
+
+    def _digests_of(self, table: str, chain: str = "") -> Digests:
+        """Of one chain, or of all chains that have rules."""
+        digests: defaultdict[tuple[str, str], hashlib._Hash] = defaultdict(hashlib.sha256)
+        for body in self._dump(tables.dump_rules(table, chain)):
+            found, rule = tables.read_rule(body, table)
+            if found and chain in ("", found):
+                digests[table, found].update(len(rule).to_bytes(4, "big") + rule)
+        return {key: digest.digest() for key, digest in digests.items()}
 
     def _names(self, wanted: set[str]) -> dict[str, Names]:
+        """What the tables have of these networks: as it was written, where that is known; else as it is."""
+        known = {name: set(policytables.names(self._written[name])) for name in wanted if name in self._written}
+        if wanted <= known.keys():
+            return known
         return {name: found for name, found in self._all_names().items() if name in wanted}
 
     def _all_names(self) -> dict[str, Names]:

@@ -160,7 +160,7 @@ def drop_tables() -> str:
 
 
 Names = Iterable[tuple[str, str, str]]
-"""(chain, set or counter; table; name)"""
+"""(chain, set or counter; table; name)."""
 
 
 def written(policing: Policing, there: Names = (), known: Policing | None = None) -> str:
@@ -168,17 +168,17 @@ def written(policing: Policing, there: Names = (), known: Policing | None = None
 
     Sets that stay keep their elements, counters their counts; chains that are as in ``known`` are left alone.
     """
-    names = set(there)
+    have = set(there)
     same = set(known.chains) if known is not None else set()
-    chains = [chain for chain in policing.chains if chain not in same or ("chain", *chain[:2]) not in names]
+    chains = [chain for chain in policing.chains if chain not in same or ("chain", *chain[:2]) not in have]
     counters = [("counter", table, name) for name in policing.counters for table in TABLES]
-    lines = [f"add counter {table} {name}" for word, table, name in counters if (word, table, name) not in names]
+    lines = [f"add counter {table} {name}" for word, table, name in counters if (word, table, name) not in have]
     # A set's name says its type: one that is there is the right one. Declaring it again would cost as much as a rule.
-    lines += [f"add set {t} {name} {{ {spec} }}" for t, name, spec in policing.sets if ("set", t, name) not in names]
+    lines += [f"add set {t} {name} {{ {spec} }}" for t, name, spec in policing.sets if ("set", t, name) not in have]
     for table, name, _ in chains:
         lines += [f"add chain {table} {name}", f"flush chain {table} {name}"]
     lines += [f"add rule {table} {name} {rule}" for table, name, rules in chains for rule in rules]
-    lines += _deletions(names - set(_names(policing)))
+    lines += _deletions(have - set(names(policing)))
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -187,7 +187,8 @@ def erased(there: Names) -> str:
     return "".join(f"{line}\n" for line in _deletions(set(there)))
 
 
-def _names(policing: Policing) -> Iterator[tuple[str, str, str]]:
+def names(policing: Policing) -> Iterator[tuple[str, str, str]]:
+    """(word, table, name) of all that it has in the tables."""
     yield from (("chain", chain.table, chain.name) for chain in policing.chains)
     yield from (("set", each.table, each.name) for each in policing.sets)
     yield from (("counter", table, name) for name in policing.counters for table in TABLES)

@@ -30,17 +30,18 @@ class TableName(NamedTuple):
         return cls(_FAMILIES[family], name)
 
 
-def _dump(kind: int, table: str) -> bytes:
+def _dump(kind: int, table: str, *more: bytes) -> bytes:
     family, name = TableName.parse(table)
-    return message(kind, DUMP, struct.pack(">BBH", family, 0, 0) + text(1, name))
+    return message(kind, DUMP, b"".join((struct.pack(">BBH", family, 0, 0), text(1, name), *more)))
 
 
 def dump_chains(table: str) -> bytes:
     return _dump(_GETCHAIN, table)
 
 
-def dump_rules(table: str) -> bytes:
-    return _dump(_GETRULE, table)
+def dump_rules(table: str, chain: str = "") -> bytes:
+    """Of all chains, or of one."""
+    return _dump(_GETRULE, table, *((text(2, chain),) if chain else ()))
 
 
 def dump_sets(table: str) -> bytes:
