@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from subprocess import DEVNULL
 
 import pytest
 
@@ -317,41 +316,3 @@ def test_limits_of_bandwidth(engine: Engine, chains: Cni) -> None:
     web(engine, "--network", "plain", name="other")
     inner = engine.host.run("nsenter", f"--net={engine.netns('other')}", "tc", "qdisc", "show", "dev", "eth0")
     assert "rate 8Mbit" in inner
-
-
-def has_links(engine: Engine, kind: str) -> bool:
-    """Whether this kernel can make links of that kind."""
-    made = engine.host.popen(["ip", "link", "add", "link", "eth0", "name", "probe0", *kind.split()], stderr=DEVNULL)
-    if made.wait():
-        return False
-    engine.host.run("ip", "link", "delete", "probe0")
-    return True
-
-
-def test_ipvlan(engine: Engine, chains: Cni) -> None:
-    if not has_links(engine, "type ipvlan"):
-        pytest.skip("this kernel has no ipvlan")
-    ipam = chains.ipam("198.51.100.0/24")
-    ipam["ranges"][0][0] |= {"rangeStart": "198.51.100.100", "rangeEnd": "198.51.100.110"}
-    chains.write("lan", {"type": "ipvlan", "master": "eth0", "mode": "l2", "ipam": ipam})
-    create(engine, "lan")
-    web(engine, "--network", "lan")
-    assert engine.machine.peer.get("198.51.100.100", 80)
-
-
-def test_vlan(engine: Engine, chains: Cni) -> None:
-    """The second host has the same VLAN on its end of the link."""
-    if not has_links(engine, "type vlan id 7"):
-        pytest.skip("this kernel has no VLAN links")
-    peer = engine.machine.peer
-    peer.run("ip", "link", "add", "link", "eth0", "name", "eth0.7", "type", "vlan", "id", "7")
-    peer.run("ip", "address", "add", "10.77.0.1/24", "dev", "eth0.7")
-    peer.run("ip", "link", "set", "eth0.7", "up")
-    try:
-        plugin = {"type": "vlan", "master": "eth0", "vlanId": 7, "ipam": chains.ipam("10.77.0.0/24")}
-        chains.write("seven", plugin)
-        create(engine, "seven")
-        web(engine, "--network", "seven")
-        assert peer.get(engine.address("web", "seven"), 80)
-    finally:
-        peer.run("ip", "link", "delete", "eth0.7")

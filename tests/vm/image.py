@@ -14,6 +14,8 @@ from collections.abc import Iterable, Iterator
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
+from harness.cni import REAL
+
 CHECKOUT = Path(__file__).parents[2]
 
 # What the guest's tests start, beside what the engine starts.
@@ -21,6 +23,7 @@ PROGRAMS = (
     *("ip", "tc", "nft", "ping", "nsenter", "unshare", "mount", "umount"),
     *("crun", "conmon", "tini-static", "busybox", "bash", "ldconfig", "ldd"),
 )
+CNI_PLUGINS = ("host-local", "ipvlan", "macvlan", "vlan")
 # Loaded by name, so that ldd does not tell of them.
 LIBRARIES = ("libnftables.so.1", "libnss_files.so.2", "libgcc_s.so.1", "libpthread.so.0", "libdl.so.2", "librt.so.1")
 TABLES = ("/etc/protocols", "/etc/services")  # for libnftables
@@ -72,6 +75,7 @@ def _files() -> Iterator[Path]:
     yield CHECKOUT / "pyproject.toml"
     yield from map(Path, TABLES)
     programs = [Path(found) for name in PROGRAMS if (found := shutil.which(name)) is not None]
+    programs += [REAL / name for name in CNI_PLUGINS if (REAL / name).exists()]
     yield from programs
     yield from _libraries([*programs, Path(sys.executable).resolve(), *_libraries_by_name()])
 
