@@ -7,16 +7,15 @@ only the engine knows which of them leads out.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from ipaddress import ip_network
 
 from fairlead.errors import InvalidArgument
 from fairlead.model.endpoint import Endpoint
 from fairlead.model.host import HostFacts
 from fairlead.model.network import DNS, Network, NetworkSpec
+from fairlead.net.drivers import inside
 from fairlead.net.drivers.options import IFACE_PREFIX
-from fairlead.net.gateway import next_hops
 from fairlead.net.shaping import is_option
-from fairlead.net.state import Fact, Link, LinkKind, Route, State, Sysctl
+from fairlead.net.state import Fact, Link, LinkKind, State
 from fairlead.net.world import World
 
 NAME = "cni"
@@ -26,7 +25,6 @@ CONFLIST = "conflist"
 ARGUMENTS = "args"
 
 _KNOWN = frozenset({CONFLIST, ARGUMENTS, IFACE_PREFIX, DNS})
-_DEFAULT = {4: (ip_network("0.0.0.0/0"), 0), 6: (ip_network("::/0"), 1024)}
 
 
 def check(spec: NetworkSpec, host: HostFacts) -> None:  # noqa: ARG001 (the signature of every driver)
@@ -82,11 +80,6 @@ def sandbox_wants(network: Network, endpoint: Endpoint, world: World) -> State: 
 
 
 def _facts(network: Network, endpoint: Endpoint) -> Iterator[Fact]:
-    ns, link = endpoint.container, endpoint.ifname
-    yield Link(ns=ns, name=link, kind=LinkKind.VETH, adopted=True)
-    for via in next_hops(network, endpoint):
-        if endpoint.gateway4 if via.version == 4 else endpoint.gateway6:
-            prefix, metric = _DEFAULT[via.version]
-            yield Route(ns=ns, prefix=prefix, link=link, via=via, metric=metric)
-    for key, value in endpoint.sysctls.items():
-        yield Sysctl(ns=ns, key=key.replace("IFNAME", link), value=value)
+    yield Link(ns=endpoint.container, name=endpoint.ifname, kind=LinkKind.VETH, adopted=True)
+    yield from inside.default_routes(network, endpoint)
+    yield from inside.sysctls(endpoint)

@@ -23,15 +23,21 @@ def on_interface(network: Network, endpoint: Endpoint, world: World) -> Iterator
     yield from (Address(ns=ns, link=link, address=address) for address in addresses)
     for route in endpoint.outside.routes:
         yield Route(ns=ns, prefix=route.prefix, link=link, via=route.via, metric=route_metric(route.prefix.version))
-    yield from _default_routes(network, endpoint)
+    yield from default_routes(network, endpoint)
     if world.host.ipv6 and any(address.version == 6 for address in addresses):
         # The sandbox is opened without IPv6 when its first endpoints have none.
         yield Sysctl(ns=ns, key=f"net/ipv6/conf/{link}/disable_ipv6", value="0")
+    yield from sysctls(endpoint)
+
+
+def sysctls(endpoint: Endpoint) -> Iterator[Sysctl]:
+    """Those asked for with the endpoint, for its interface."""
     for key, value in endpoint.sysctls.items():
-        yield Sysctl(ns=ns, key=key.replace("IFNAME", link), value=value)
+        yield Sysctl(ns=endpoint.container, key=key.replace("IFNAME", endpoint.ifname), value=value)
 
 
-def _default_routes(network: Network, endpoint: Endpoint) -> Iterator[Route]:
+def default_routes(network: Network, endpoint: Endpoint) -> Iterator[Route]:
+    """Of the families that this endpoint is the gateway of."""
     if leads_by_interface(network):
         versions = {address.version for address in endpoint.addresses}
         yield from (_default(endpoint, version, None) for version in versions if _carries(endpoint, version))
