@@ -217,6 +217,7 @@ def killed_during(engine: Engine, plugin: Plugin, call: str, *argv: str) -> None
     wait_until(lambda: call in plugin.names(), f"{call} is under way")
     engine.kill()
     client.communicate(timeout=10)
+    wait_until(lambda: f"{call} done" in plugin.names(), f"the plugin carried {call} out all the same")
     plugin.faults({})
     engine.start()
 
@@ -236,6 +237,23 @@ def test_the_daemon_is_killed_while_a_network_is_made(engine: Engine, net: Plugi
     wait_until(lambda: net.state() == {}, "the network is removed at the plugin")
     wait_until(lambda: ipam.state() == {}, "pool and gateway are given back")
     assert "plug" not in engine.out("network", "ls", "--format", "{{.Name}}").split()
+
+
+def test_the_daemon_ends_while_it_asks(engine: Engine, net: Plugin) -> None:
+    """A plugin that hangs does not hold it: what is left to say is said by the next daemon."""
+    net.faults({"NetworkDriver.CreateNetwork": {"hang": 3, "then": True}, "NetworkDriver.DeleteNetwork": {"hang": 9}})
+    argv = ["docker", "network", "create", "-d", "testnet", "plug"]
+    client = subprocess.Popen(argv, env=engine.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    wait_until(lambda: "CreateNetwork" in net.names(), "CreateNetwork is under way")
+    before = time.monotonic()
+    engine.stop()
+    assert time.monotonic() - before < 3.5
+    assert "DeleteNetwork" not in net.names()
+    client.communicate(timeout=10)
+    wait_until(lambda: "CreateNetwork done" in net.names(), "the plugin made the network all the same")
+    net.faults({})
+    engine.start()
+    wait_until(lambda: net.state() == {}, "the network is removed at the plugin")
 
 
 @pytest.mark.parametrize("call", ["GetDefaultAddressSpaces", "RequestPool", "RequestAddress"])

@@ -44,15 +44,18 @@ def serve(implements: list[str], calls: Calls, error_key: str) -> None:
             method = self.path.removeprefix("/")
             text = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             message = json.loads(text or b"{}")
-            with open(log, "a", encoding="utf-8") as file:
-                file.write(json.dumps({"call": method, "message": message}) + "\n")
+            _note(log, method, message)
             fault = json.loads(faults.read_text() or "{}").get(method) if faults.exists() else None
-            if fault is not None and not self._late(fault):
+            late = fault is not None and self._late(fault)
+            if fault is not None and not late:
                 self._fail(fault)
             elif method not in known:
                 self._answer(404, b"404 page not found\n")
             else:
-                self._answer(200, _outcome(known[method], message, error_key))
+                outcome = _outcome(known[method], message, error_key)
+                if late:
+                    _note(log, f"{method} done", message)
+                self._answer(200, outcome)
 
         def _late(self, fault: dict[str, Any]) -> bool:
             """``then``: after ``hang`` seconds the call is served after all."""
@@ -83,6 +86,11 @@ def serve(implements: list[str], calls: Calls, error_key: str) -> None:
             self.wfile.write(body)
 
     Server(str(socket), Handler).serve_forever()
+
+
+def _note(log: Path, method: str, message: dict[str, Any]) -> None:
+    with open(log, "a", encoding="utf-8") as file:
+        file.write(json.dumps({"call": method, "message": message}) + "\n")
 
 
 def _outcome(call: Callable[[dict[str, Any]], Answer], message: dict[str, Any], error_key: str) -> bytes:

@@ -44,6 +44,7 @@ async def start(engine: Engine) -> None:
     await engine.containers.sweep()
     engine.builds.sweep()
     await engine.reconciler.take_over()
+    engine.spawn(engine.debts.settle_all(), "word to parties that missed some")
     engine.spawn(engine.sandboxes.resume_others(), "word to parties outside")
     await _restart(engine)
 

@@ -8,6 +8,7 @@ import itertools
 import os
 import ssl
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import aiohttp
@@ -29,18 +30,19 @@ _LONGEST_ANSWER = 1 << 20
 _SHOWN = 300  # characters of what it said, in an error
 _OK, _NO_SUCH_CALL = 200, 404
 
-# A plugin that is being restarted is waited for, a dead one not for long: its user waits, too.
-_FIRST_PAUSE, _PATIENCE = 0.1, 5.0
+_FIRST_PAUSE = 0.1  # seconds between two tries to connect, doubled each time
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds that a call may take in all, and of these until the plugin takes the connection."""
+
+    answer: float
+    connection: float
 
 
 async def call(
-    name: str,
-    place: Place,
-    method: str,
-    message: Message,
-    read: Callable[[bytes], T],
-    *,
-    timeout: float,  # noqa: ASYNC109 (the user's)
+    name: str, place: Place, method: str, message: Message, read: Callable[[bytes], T], *, limits: Limits
 ) -> T:
     """POST ``/method`` and read the answer.
 
@@ -49,10 +51,10 @@ async def call(
     """
     where = f"plugin {name}: {method}"
     try:
-        async with asyncio.timeout(timeout):
-            status, text = await _connected(place, method, msgspec.json.encode(message), min(_PATIENCE, timeout / 2))
+        async with asyncio.timeout(limits.answer):
+            status, text = await _connected(place, method, msgspec.json.encode(message), limits.connection)
     except TimeoutError as error:
-        raise PluginAway(f"{where}: no answer within {timeout:g} seconds") from error
+        raise PluginAway(f"{where}: no answer within {limits.answer:g} seconds") from error
     except (aiohttp.ClientError, OSError, ValueError) as error:
         raise PluginAway(f"{where}: {_reason(error)}") from error
     return _judge(where, status, text, read)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from fairlead.errors import EngineError, NotFound, PluginAway
 from fairlead.plugins import channel, discovery
-from fairlead.plugins.channel import Message
+from fairlead.plugins.channel import Limits, Message
 from fairlead.plugins.discovery import Place
 from fairlead.wire import plugins as words
 
@@ -18,7 +19,12 @@ T = TypeVar("T")
 
 NETWORK, IPAM = "NetworkDriver", "IpamDriver"
 
-_GLANCE = 1.0  # seconds for plugins that somebody only wants to see listed
+# For plugins that somebody only wants to see listed.
+_GLANCE = Limits(answer=1.0, connection=0.0)
+
+# A plugin that is being restarted is waited for, a dead one not for long: its user waits, too. One that was away a
+# moment ago is not waited for again.
+_PATIENCE, _MOMENT = 5.0, 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +40,7 @@ class Plugins:
     def __init__(self, directories: Sequence[str], timeout: float) -> None:
         self._directories, self._timeout = directories, timeout
         self._active: dict[str, _Active] = {}
+        self._away: dict[str, float] = {}
         self._generations = itertools.count(1)
 
     def check_exists(self, name: str) -> None:
@@ -50,20 +57,31 @@ class Plugins:
         ``channel.call``.
         """
         kind = method.partition(".")[0]
-        active = await self._activated(name, self._timeout)
-        if kind not in active.kinds:
-            raise NotFound(f"plugin {name} does not implement {kind}: it implements {_listed(active.kinds)}")
         try:
-            return await channel.call(name, active.place, method, message, read, timeout=self._timeout)
+            return await self._call(name, kind, method, message, read)
         except PluginAway:
+            self._away[name] = time.monotonic()
             self._active.pop(name, None)
             raise
 
-    async def _activated(self, name: str, timeout: float) -> _Active:  # noqa: ASYNC109 (the user's)
+    async def _call(self, name: str, kind: str, method: str, message: Message, read: Callable[[bytes], T]) -> T:
+        limits = self._limits(name)
+        active = await self._activated(name, limits)
+        if kind not in active.kinds:
+            raise NotFound(f"plugin {name} does not implement {kind}: it implements {_listed(active.kinds)}")
+        found = await channel.call(name, active.place, method, message, read, limits=limits)
+        self._away.pop(name, None)
+        return found
+
+    def _limits(self, name: str) -> Limits:
+        patient = time.monotonic() - self._away.get(name, -_MOMENT) >= _MOMENT
+        return Limits(self._timeout, min(_PATIENCE, self._timeout / 2) if patient else 0.0)
+
+    async def _activated(self, name: str, limits: Limits) -> _Active:
         place = discovery.find(name, self._directories)
         active = self._active.get(name)
         if active is None or active.place != place:
-            kinds = await channel.call(name, place, "Plugin.Activate", {}, words.implements, timeout=timeout)
+            kinds = await channel.call(name, place, "Plugin.Activate", {}, words.implements, limits=limits)
             active = self._active[name] = _Active(place, kinds, next(self._generations))
         return active
 

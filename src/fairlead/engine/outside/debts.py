@@ -26,6 +26,15 @@ class Debts:
         self._engine = engine
         self._paying: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()
+        self._starting = True
+
+    @property
+    def deferring(self) -> bool:
+        """Whether endings are only noted: while the daemon starts, until ``settle_all``, and when it ends."""
+        return self._starting or self._engine.closing
+
+    def is_owed(self, endpoint: Endpoint) -> bool:
+        return endpoint.id in self._engine.store.debts
 
     def note(self, network: Network, endpoint: Endpoint | None = None) -> None:
         """Something is begun that must be told of its end, should nobody come to it."""
@@ -51,11 +60,12 @@ class Debts:
     async def tell(self, key: str) -> None:
         """Of something noted that is gone now; whoever is away is told later."""
         debt = self._engine.store.debts.get(key)
-        if debt is not None and not await self._pay(debt):
+        if debt is not None and not self.deferring and not await self._pay(debt):
             self.owe(debt.network, debt.endpoint)
 
     async def settle_all(self) -> None:
         """A daemon's start: also what the last one was in the middle of."""
+        self._starting = False
         for debt in self._engine.store.debts:
             if not await self._pay(debt):
                 self.owe(debt.network, debt.endpoint)

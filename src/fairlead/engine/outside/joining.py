@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from fairlead.errors import Conflict, EngineError, PluginRefused
@@ -98,16 +99,21 @@ class Joining:
     async def leave(self, endpoints: Iterable[Endpoint], namespace: Namespace | None) -> None:
         """Before the links go. Never raises: what must end, ends."""
         for endpoint, network, party in self._endings(endpoints):
-            await self._end(network, endpoint, party.leave(network, endpoint, namespace))
+            await self._end(network, endpoint, partial(party.leave, network, endpoint, namespace))
 
     async def forget(self, endpoints: Iterable[Endpoint]) -> None:
         """After the links went. Never raises."""
         for endpoint, network, party in self._endings(endpoints):
-            await self._end(network, endpoint, party.remove_endpoint(network, endpoint))
+            await self._end(network, endpoint, partial(party.remove_endpoint, network, endpoint))
 
-    async def _end(self, network: Network, endpoint: Endpoint, telling: Awaitable[None]) -> None:
+    async def _end(self, network: Network, endpoint: Endpoint, tell: Callable[[], Awaitable[None]]) -> None:
+        """Where a party was away a moment ago, or the daemon starts or ends, nobody waits for it: it is told later."""
+        debts = self._engine.debts
+        if debts.deferring or debts.is_owed(endpoint):
+            debts.note(network, endpoint)
+            return
         try:
-            await telling
+            await tell()
         except PluginRefused as error:
             log.info("an endpoint of network %s: %s", network.name, error)  # mostly that it knows of none
         except (EngineError, OSError) as error:
@@ -122,8 +128,7 @@ class Joining:
                     yield endpoint, network, party
 
     async def resume(self, spaces: dict[str, Namespace]) -> None:
-        """A daemon's start: every party is told what it missed, of its networks, and of who runs on them."""
-        await self._engine.debts.settle_all()
+        """A daemon's start: every party is told of its networks, and of who runs on them."""
         for network in self._engine.store.networks:
             mine = self._engine.index.endpoints(network.id)
             running = [(endpoint, spaces[owner]) for owner, endpoint in mine.items() if owner in spaces]

@@ -13,7 +13,7 @@ import msgspec
 
 from fairlead.engine.outside.ipam import space_of
 from fairlead.engine.outside.party import Outside
-from fairlead.errors import EngineError, PluginError, PluginLacks
+from fairlead.errors import PluginError, PluginLacks, PluginRefused
 from fairlead.kernel.netns import Namespace
 from fairlead.model.address import Interface, Ip
 from fairlead.model.container import Container
@@ -185,12 +185,12 @@ class NetworkPlugin(Outside):
             return
 
     async def leave(self, network: Network, endpoint: Endpoint, namespace: Namespace | None) -> None:
-        failure: EngineError | None = None
+        failure: PluginRefused | None = None
         # Who carries a default route was to publish: how far that came is not known after a crash.
         if _progress(endpoint).programmed or endpoint.gateway4 or endpoint.gateway6:
             try:
                 await self._ask_if_known("RevokeExternalConnectivity", _ids(endpoint))
-            except PluginError as error:
+            except PluginRefused as error:
                 failure = error
         await self._ask("Leave", _ids(endpoint), words.nothing)
         if failure is not None:
