@@ -67,6 +67,9 @@ def test_a_server_gives_a_macvlan_container_all_it_needs(engine: Engine, dnsmasq
     assert f"default via {PEER4} dev eth0" in routes
     assert "203.0.113.0/24 via 198.51.100.7 dev eth0" in routes
     assert engine.inspect("web")["NetworkSettings"]["Networks"]["lan"]["Gateway"] == PEER4
+    lease = engine.inspect("web")["Fairlead"]["Networks"]["lan"]["Lease"]
+    assert (lease["Server"], lease["ClientID"]) == (PEER4, dnsmasq.lease(address)[1])  # type: ignore[index]
+    assert lease["Obtained"] < lease["Expires"]
     # The server's name for it, and the servers for its names.
     assert dnsmasq.lease(address) is not None
     assert dnsmasq.lease(address)[0] == "web"  # type: ignore[index]
@@ -296,6 +299,19 @@ def test_a_lease_that_runs_out_is_taken_off_and_asked_for_anew(engine: Engine, t
         assert int(address.rpartition(".")[2]) in range(130, 151)
         assert pings(engine, "web", PEER4)
         wait_until(lambda: pings(engine, "other", "web"), "its name is the new address")
+
+
+def test_a_lease_that_runs_out_unseen_is_taken_off_by_the_next_daemon(engine: Engine, tmp_path: Path) -> None:
+    with short(engine, tmp_path, 2):
+        engine.docker("network", "create", *LAN, "lan")
+        sleeper(engine, "web", "--network", "lan")
+        netns = engine.netns("web")
+        engine.kill()
+    assert addresses(engine, "web", netns) != []
+    time.sleep(2)
+    engine.start()
+    wait_until(lambda: addresses(engine, "web", netns) == [], "the address is gone with its lease", every=0.1)
+    wait_until(lambda: "its lease has run out" in events(engine), "those who listen are told")
 
 
 def test_a_server_that_refuses_is_heard(engine: Engine, tmp_path: Path) -> None:

@@ -25,8 +25,8 @@ class Attachment:
     lead, at most one of each family; None leaves that to the network's subnets. ``needs_way_out`` asks for the gateway
     bridge where nothing else leads out. ``holds_ports`` and ``holds_rates``: what is published here, and limits of
     bandwidth, are the party's business, from its join to its leave. ``published`` are ports that the party publishes
-    in its own way. ``nameservers`` and ``search`` are for names, where the user says nothing of them. ``shown`` is for
-    inspect. ``data`` is what each party wants to find again, by the party's name, in its own words.
+    in its own way. ``nameservers`` and ``search`` are for names, where the user says nothing of them. ``shown`` and
+    ``lease`` are for inspect. ``data`` is what each party wants to find again, by the party's name, in its own words.
     """
 
     link: str = ""
@@ -39,6 +39,7 @@ class Attachment:
     nameservers: tuple[Ip, ...] = ()
     search: tuple[str, ...] = ()
     shown: Mapping[str, str] = field(default_factory=dict)
+    lease: Mapping[str, str] = field(default_factory=dict)
     data: Mapping[str, str] = field(default_factory=dict)
 
 

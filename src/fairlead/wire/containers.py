@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -161,14 +162,18 @@ def container_inspect(view: Inspected, version: tuple[int, int]) -> dict[str, An
 
 
 def _ours(view: Inspected) -> dict[str, Any]:
-    """What Docker has no field for, where there is something to say: what plugins tell of their endpoints."""
+    """What Docker has no field for, where there is something to say: what others tell of their endpoints."""
     names = {network.id: network.name for network in view.networks.values()}
     told = {
-        names[endpoint.network]: {"Plugin": dict(endpoint.outside.shown)}
+        names[endpoint.network]: {word: dict(value) for word, value in _told_by_others(endpoint) if value}
         for endpoint in view.container.endpoints
-        if endpoint.outside.shown and endpoint.network in names
+        if endpoint.network in names and any(value for _, value in _told_by_others(endpoint))
     }
     return {"Fairlead": {"Networks": told}} if told else {}
+
+
+def _told_by_others(endpoint: Endpoint) -> tuple[tuple[str, Mapping[str, str]], ...]:
+    return ("Plugin", endpoint.outside.shown), ("Lease", endpoint.outside.lease)
 
 
 def _state(state: State) -> dict[str, Any]:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ from fairlead.net import dhcp_options
 from fairlead.net import lease as leases
 from fairlead.net.dhcp_options import NAME
 from fairlead.net.lease import Bound, Client, Lease
+from fairlead.wire.times import rfc3339
 
 if TYPE_CHECKING:
     from fairlead.engine.core import Engine
@@ -125,13 +127,13 @@ class Keeper:
             try:
                 with dhcp.opened(self._namespace, self._endpoint.ifname) as wire:
                     state = await talking.converse(wire, held.client, state, on_loss=self._lose)
+                if isinstance(state, Bound):
+                    await self._record(state.lease)
             except EngineError as error:
                 # The interface may be down, or be put back by a repair just now.
-                log.warning("lease of %s: %s", self._endpoint.names[:1] or self._endpoint.id[:12], error)
+                who = self._endpoint.names[0] if self._endpoint.names else self._endpoint.id[:12]
+                log.warning("lease of %s: %s", who, error)
                 await asyncio.sleep(_AFTER_FAILURE)
-                continue
-            if isinstance(state, Bound):
-                await self._record(state.lease)
 
     async def _lose(self, why: str) -> None:
         await self._record(None, why)
@@ -176,9 +178,21 @@ def _with(endpoint: Endpoint, held: Held) -> Endpoint:
         routes=() if lease is None else lease.routes,
         nameservers=() if lease is None else lease.dns,
         search=(lease.domain,) if lease is not None and lease.domain else (),
+        lease={} if lease is None else _shown(held.client, lease),
         data={**endpoint.outside.data, NAME: codec.encode(held).decode()},
     )
     return replace(endpoint, addresses=() if lease is None else (lease.address,), outside=outside)
+
+
+def _shown(client: Client, lease: Lease) -> Mapping[str, str]:
+    """For inspect."""
+    ends = "" if math.isinf(lease.expires_at) else rfc3339(int(lease.expires_at) * 10**9)
+    return {
+        "Server": str(lease.server),
+        "ClientID": client.id.hex(":"),
+        "Obtained": rfc3339(int(lease.obtained) * 10**9),
+        "Expires": ends,
+    }
 
 
 def _held(endpoint: Endpoint) -> Held:
