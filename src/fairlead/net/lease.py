@@ -174,7 +174,7 @@ def _discover(client: Client, state: Selecting, now: float) -> Progress:
 def _prolong(client: Client, state: Bound | Renewing | Rebinding, now: float) -> Progress:
     lease = state.lease
     if now >= lease.expires_at:
-        return Progress(begin(now, _xid(state)), lost="its lease has run out")
+        return _discover(client, begin(now, _xid(state)), now)._replace(lost="its lease has run out")
     if now >= lease.rebind_at:
         since = state.since if isinstance(state, Rebinding) else now
         due = now + max(_RENEWAL_PAUSE, (lease.expires_at - now) / 2)
