@@ -8,6 +8,7 @@ import pytest
 
 from fairlead.errors import EngineError, Forbidden, InvalidArgument
 from fairlead.net.drivers.shim import AUX
+from harness.engine import wait_until
 from harness.stations import HOST4, OURS, OURS6, SECOND4, SECOND6, UPLINK, Stations, opened, subnet
 
 
@@ -49,7 +50,8 @@ def test_vepa_containers_reach_each_other_over_a_switch_that_reflects(lab: Stati
     lab.ip(lab.second, "link", "set", "br0", "up")
     assert not lab.pings("one", lab.address("two"))
     lab.ip(lab.second, "link", "set", "eth0", "type", "bridge_slave", "hairpin", "on")
-    assert lab.pings("one", lab.address("two"))
+    # The kernel asks again for a neighbour that it did not find a moment ago only after a while.
+    wait_until(lambda: lab.pings("one", lab.address("two")), "the switch joins them")
 
 
 @pytest.mark.docker_option("macvlan_mode", section="macvlan", shows="passthru: one container has the parent")

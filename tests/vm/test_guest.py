@@ -25,11 +25,12 @@ FILES = [*sorted(str(path.relative_to(TESTS)) for path in TESTS.glob("vm/guest/t
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One test in the machine; ``complaint`` "" means that it passed."""
+    """One test in the machine; without complaint and not skipped it passed."""
 
     file: str
     name: str
     complaint: str
+    skipped: bool
 
 
 @pytest.fixture(scope="session")
@@ -59,6 +60,7 @@ def _parse(report: bytes) -> list[Outcome]:
             file=_file_of(case.get("classname", "")),
             name=case.get("name", ""),
             complaint="\n".join(f"{bad.tag}: {bad.text or bad.get('message')}" for bad in case),
+            skipped=any(bad.tag == "skipped" for bad in case),
         )
         for case in cases
     ]
@@ -73,6 +75,8 @@ def _file_of(classname: str) -> str:
 @pytest.mark.parametrize("file", FILES)
 def test_in_the_machine(file: str, outcomes: list[Outcome]) -> None:
     mine = [outcome for outcome in outcomes if outcome.file == file]
-    assert mine, f"the machine ran no test of {file}"
-    bad = [f"{outcome.name}\n{outcome.complaint}" for outcome in mine if outcome.complaint]
+    assert any(not outcome.skipped for outcome in mine), f"the machine ran no test of {file}"
+    # Other kinds' files may have tests for what this kernel lacks and theirs has; the guest's own may not.
+    counted = [outcome for outcome in mine if not outcome.skipped or file not in ALSO]
+    bad = [f"{outcome.name}\n{outcome.complaint}" for outcome in counted if outcome.complaint]
     assert not bad, "\n\n".join(bad)
