@@ -35,7 +35,7 @@ class Plugin:
         self.socket.unlink(missing_ok=True)
         argv = [sys.executable, str(self._program), str(self.socket), str(self._log), str(self._faults)]
         self._process = self._host.popen(argv, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **environment})
-        wait_until(self._answers, f"plugin {self.name} listens")
+        wait_until(self._answers, f"plugin {self.name} listens", 20)
 
     def _answers(self) -> bool:
         try:
