@@ -73,10 +73,11 @@ def timed(call: Callable[[], object], scale: float = 1000) -> float:
 
 
 def api(peer: Peer, method: str, path: str, body: object = None) -> object:
-    status, answer = peer.call(method, path, body)
+    """The answer, where it is JSON: podman also says OK in plain text."""
+    status, _, text = peer.request(method, path, body)
     if status >= 300:
-        raise RuntimeError(f"{method} {path}: {status} {answer}")
-    return answer
+        raise RuntimeError(f"{method} {path}: {status} {text.decode(errors='replace')}")
+    return json.loads(text) if text[:1] in (b"{", b"[") else None
 
 
 def create(peer: Peer, name: str, **host: object) -> None:
