@@ -140,14 +140,14 @@ def test_activated_once_and_again_when_it_is_another_program(tmp_path: Path) -> 
         found, first, second = plugins(tmp_path), Served(), Served()
         async with on_socket(first, tmp_path / "p.sock"):
             await create(found)
-            generation = found.generation("p")
+            generation = await found.generation("p")
             await create(found)
             assert first.calls.count("Plugin.Activate") == 1
-            assert found.generation("p") == generation
+            assert await found.generation("p") == generation
         async with on_socket(second, tmp_path / "p.sock"):
             await create(found)
             assert second.calls == ["Plugin.Activate", "NetworkDriver.CreateNetwork"]
-            assert found.generation("p") != generation
+            assert await found.generation("p") != generation
             assert await found.answering() == {"p": frozenset({NETWORK})}
 
     asyncio.run(main())

@@ -47,10 +47,13 @@ class Plugins:
         """Raises NotFound, or PluginError for a file that does not say where it is. The plugin is not asked."""
         discovery.find(name, self._directories)
 
-    def generation(self, name: str) -> int:
-        """Another number whenever the plugin was activated anew: what it said before may not hold any more."""
-        active = self._active.get(name)
-        return 0 if active is None else active.generation
+    async def generation(self, name: str) -> int:
+        """Another number whenever another program took up the name: what the former said may not hold any more."""
+        try:
+            return (await self._activated(name, self._limits(name))).generation
+        except PluginAway:
+            self._away[name] = time.monotonic()
+            raise
 
     async def call(self, name: str, method: str, message: Message, read: Callable[[bytes], T]) -> T:
         """``method`` is KIND.Call. Raises NotFound when there is no such plugin, or it is not of that kind; else as

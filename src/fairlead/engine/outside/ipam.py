@@ -94,13 +94,13 @@ class IpamPlugin(Outside):
 
     async def abilities(self) -> IpamAbilities:
         """Asked once of each program that takes up this name; a plugin need not know the question."""
-        generation = self._engine.plugins.generation(self._name)
+        generation = await self._engine.plugins.generation(self._name)
         if self._known is None or self._known[0] != generation:
             try:
                 found = await self._ask("GetCapabilities", {}, words.ipam_abilities)
             except PluginRefused:
                 found = IpamAbilities()
-            self._known = self._engine.plugins.generation(self._name), found
+            self._known = generation, found
         return self._known[1]
 
     # -- networks ---------------------------------------------------------------------------------------------------

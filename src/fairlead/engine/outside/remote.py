@@ -57,10 +57,10 @@ class NetworkPlugin(Outside):
 
     async def abilities(self) -> DriverAbilities:
         """Asked once of each program that takes up this name."""
-        generation = self._engine.plugins.generation(self._name)
+        generation = await self._engine.plugins.generation(self._name)
         if self._known is None or self._known[0] != generation:
             found = await self._ask("GetCapabilities", {}, words.driver_abilities)
-            self._known = self._engine.plugins.generation(self._name), found
+            self._known = generation, found
         return self._known[1]
 
     # -- networks ---------------------------------------------------------------------------------------------------
