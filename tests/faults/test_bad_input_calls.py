@@ -147,7 +147,7 @@ CALLS = [
     ("POST", f"/commit?container={NOBODY}", {404}, "No such container"),
     ("POST", "/commit?container=box&repo=UPPER", {400}, "lowercase"),
     ("POST", "/commit?container=box&changes=NONSENSE+x", {400}, "NONSENSE"),
-    ("POST", "/build", {501}, "not supported"),
+    ("POST", "/build", {404}, "Cannot locate specified Dockerfile"),
     # -- volumes
     ("GET", f"/volumes/{NOBODY}", {404}, "no such volume"),
     ("DELETE", f"/volumes/{NOBODY}", {404}, "no such volume"),
