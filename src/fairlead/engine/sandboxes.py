@@ -25,6 +25,7 @@ from fairlead.engine.outside.joining import Joining
 from fairlead.engine.outside.wayout import WayOut
 from fairlead.engine.ports import Claims
 from fairlead.engine.services import named_ports
+from fairlead.engine.wanting import Wants
 from fairlead.errors import EngineError, Forbidden, NotFound, Unavailable
 from fairlead.ids import ContainerId, EndpointId
 from fairlead.kernel import netns
@@ -40,8 +41,8 @@ from fairlead.model.container import Container
 from fairlead.model.endpoint import Endpoint, EndpointSpec
 from fairlead.model.network import Network
 from fairlead.model.port import ContainerPort, PortBinding
-from fairlead.net import multihoming, shaping
-from fairlead.net.drivers import cni, driver_named
+from fairlead.net import multihoming
+from fairlead.net.drivers import cni
 from fairlead.net.drivers.bridge import opened_wants
 from fairlead.net.plan import plan
 from fairlead.net.state import HOST, Address, Element, Fact, Link, Policing, State
@@ -66,6 +67,7 @@ class Sandboxes:
         self.claims = Claims(engine)
         self._joining = Joining(engine)
         self._way_out = WayOut(engine, self._decider)
+        self._wants = Wants()
 
     # -- what the kernel should hold --------------------------------------------------------------------------------
 
@@ -84,9 +86,8 @@ class Sandboxes:
                 continue
             if instead is not None and instead.id == network.id:
                 network = instead
-            driver = driver_named(network.driver)
-            links = driver.endpoint_wants(network, endpoint, world) | driver.sandbox_wants(network, endpoint, world)
-            facts |= links | shaping.wants(network, endpoint, links)
+            links, shape = self._wants.of(network, endpoint, world)
+            facts |= links | shape
             facts.update(self._engine.policies.facts(network, endpoint))
             facts.update(linking.facts(self._engine, network, endpoint))
             if network.driver == "bridge" and (ports := _published_elsewhere(endpoint, listed)):
