@@ -178,6 +178,8 @@ class Monitor:
             command = _command(os.path.join(launch.bundle, "config.json"))
             raise start_failure(_message(report, running), launch.runtime.name, command)
         running.hush()
+        # The one who writes the file is not the one who reports: on a busy machine it may come second.
+        await running.ended.wait()
         monitor = _read_pid(launch.monitor_file)
         self.adopt(monitor)
         return Launched(monitor, pid)
@@ -282,7 +284,12 @@ class _Child:
         self._running = running
         self._stderr = running.stderr
         os.set_blocking(self._stderr.fileno(), False)
-        when_gone(running.pid, running.wait)
+        self.ended = asyncio.Event()
+        when_gone(running.pid, self._reap)
+
+    def _reap(self) -> None:
+        self._running.wait()
+        self.ended.set()
 
     def complaint(self) -> str:
         """What it said before it gave up its stderr."""
