@@ -165,7 +165,7 @@ class Engine:
 
     @property
     def environment(self) -> dict[str, str]:
-        keep = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+        keep = {name: os.environ[name] for name in ("PATH", "LANG", "DOCKER_API_VERSION") if name in os.environ}
         return keep | {
             "HOME": str(self.base),
             "DOCKER_CONFIG": str(self.base / "docker-config"),
