@@ -153,7 +153,7 @@ def test_a_bridge_that_leads_to_a_server(engine: Engine, tmp_path: Path) -> None
     machine.host.run("ip", "link", "set", "lan0", "master", "br0")
     machine.peer.run("ip", "address", "add", "192.0.2.1/24", "dev", "lan0")
     try:
-        with Dnsmasq(machine.peer, tmp_path, "lan0", "192.0.2.50,192.0.2.60,255.255.255.0,2m"):
+        with Dnsmasq(machine.peer, tmp_path, "lan0", "192.0.2.50,192.0.2.59,255.255.255.0,2m"):
             engine.docker(
                 "network", "create", "-o", "com.docker.network.bridge.name=br0", "--ipam-driver", "dhcp", "lan"
             )
@@ -320,7 +320,7 @@ def test_a_server_that_refuses_is_heard(engine: Engine, tmp_path: Path) -> None:
         sleeper(engine, "web", "--network", "lan")
         before = engine.address("web", "lan")
     with Dnsmasq(
-        engine.machine.peer, tmp_path, "eth0", "198.51.100.30,198.51.100.40,255.255.255.0,2m", "dhcp-authoritative"
+        engine.machine.peer, tmp_path, "eth0", "198.51.100.30,198.51.100.39,255.255.255.0,2m", "dhcp-authoritative"
     ) as server:
         wait_until(lambda: engine.address("web", "lan") not in ("", before), "another address", seconds=10, every=0.1)
         assert "DHCPNAK" in server.said()
